@@ -1,0 +1,40 @@
+"""What the encoders are worth: embeddings, scores, and the paper's tables and figures."""
+
+import dagster as dg
+
+from assets.factory import asset_of
+from larp_core.steps import Job
+
+ENCODERS = (
+    "mel_statistics",
+    "bert",
+    "htsat",
+    "larp_wtc",
+    "larp_ttc",
+    "larp_ttc_continued",
+    "larp_tpc",
+    "larp_tpc_fusion",
+    "clap_ft",
+)
+
+KINDS = {
+    **{f"embeddings/{encoder}": {"parquet", "pytorch"} for encoder in ENCODERS},
+    "embeddings/mel_statistics": {"parquet", "numpy"},
+    **{f"scores/{encoder}": {"parquet", "numpy"} for encoder in ("metadata", *ENCODERS)},
+    "table_1": {"parquet", "markdown"},
+    "table_2": {"parquet", "markdown"},
+    "table_3": {"parquet", "markdown"},
+    "figure_5": {"matplotlib", "png"},
+}
+"""Step: what the UI shows that it is made of."""
+
+REPORTS = "reports"
+"""The group of the tables and figures, which compare all datasets."""
+
+
+def build(jobs: list[Job]) -> list[dg.AssetsDefinition]:
+    return [
+        asset_of(job, group=f"{job.dataset}_benchmark" if job.dataset else REPORTS, kinds=KINDS[job.step.name])
+        for job in jobs
+        if job.step.name in KINDS
+    ]

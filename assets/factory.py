@@ -1,0 +1,69 @@
+"""A step of `larp_core.graph_of_steps` as a Dagster asset: the same few lines for every one of them."""
+
+import multiprocessing
+import os
+import threading
+
+import dagster as dg
+
+from assets.launch import run_apart
+from assets.presentation import headline, metadata_of
+from larp_core import memo
+from larp_core.errors import UserError
+from larp_core.settings import Settings
+from larp_core.steps import Job
+
+GPU_POOL = "gpu"
+RETRY_A_KILLED_STEP = dg.RetryPolicy(max_retries=1)
+"""For torch steps only: they are what gets killed (memory, a lost GPU), and training goes on from its last epoch.
+A user's mistake is never retried."""
+
+
+def asset_of(node: Job, *, group: str, kinds: set[str], gpu: bool = False) -> dg.AssetsDefinition:
+    """The asset of one step of one dataset; `gpu` steps share the pool that keeps them from running side by side."""
+    step, dataset = node.step, node.dataset
+
+    @dg.asset(
+        key=list(node.key),
+        deps=[list(parent.key) for parent in node.upstream()],
+        description=step.summary,
+        group_name=group,
+        kinds=kinds,
+        tags={"dataset": dataset} if dataset else {},
+        pool=GPU_POOL if gpu else None,
+        retry_policy=RETRY_A_KILLED_STEP if step.torch else None,
+        code_version=str(step.version),
+    )
+    def materialize(
+        context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], pipes: dg.PipesSubprocessClient
+    ) -> dg.MaterializeResult:
+        job = Job(step, settings, dataset)
+        done = _run_or_reuse(job, context, pipes)
+        # The tables and figures are what the run was for: say where they are. `dagster dev` shows them too.
+        context.log.info(f"{headline(done)}: {job.outputs[-1]}" if step.shared else headline(done))
+        return dg.MaterializeResult(metadata=metadata_of(done), data_version=dg.DataVersion(done.digest))
+
+    return materialize
+
+
+def _run_or_reuse(job: Job, context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient) -> memo.Finished:
+    _end_with_run()
+    try:
+        if job.step.torch:
+            return memo.finished(job) or run_apart(job, context, pipes)
+        return memo.run(job)
+    except UserError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from None
+
+
+def _end_with_run() -> None:
+    """A run killed with SIGKILL can't stop its step processes, which would go on beside the next run's."""
+    run_process = multiprocessing.parent_process()
+    if run_process is None:
+        return
+
+    def end_after_it() -> None:
+        run_process.join()
+        os._exit(1)
+
+    threading.Thread(target=end_after_it, daemon=True).start()

@@ -1,0 +1,46 @@
+"""Steps that need torch run in a process of their own, which reports its progress through Dagster Pipes.
+
+The command is the one that a person would type; nothing but its words is handed over.
+"""
+
+import dataclasses
+import sys
+
+import dagster as dg
+
+from larp_core import memo
+from larp_core.errors import UserError
+from larp_core.steps import Job
+
+
+def run_apart(job: Job, context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient) -> memo.Finished:
+    """Runs `job` through the command line.
+
+    Raises:
+        UserError: the step's own, as the child told it.
+        dagster.DagsterPipesExecutionError: the child crashed or was killed.
+    """
+    messages = pipes.run(context=context, command=command_of(job)).get_custom_messages()
+    for message in messages:
+        if "user_error" in message:
+            raise UserError(message["user_error"])
+    done = memo.finished(job)
+    if done is None:
+        raise UserError(f"{'/'.join(job.key)}: its inputs changed while it ran; run it again")
+    return dataclasses.replace(done, reused=False)
+
+
+def command_of(job: Job) -> list[str]:
+    """`python -m larp_core run <step>` with every setting as an option."""
+    settings = job.settings
+    options = {
+        "dataset": job.dataset,
+        "data-dir": settings.data_dir,
+        "recipe": settings.recipe.name,
+        "datasets": ",".join(settings.datasets),
+        "mpd-dir": settings.mpd_dir,
+        "lfm-dir": settings.lfm_dir,
+        "audio-dir": settings.audio_dir,
+    }
+    given = [word for name, value in options.items() if value for word in (f"--{name}", str(value))]
+    return [sys.executable, "-m", "larp_core", "run", job.step.name, *given]

@@ -1,0 +1,94 @@
+"""How a step's result looks in the web UI: row counts, figures, tables and pictures. No work is done here."""
+
+import base64
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from larp_core.memo import Finished
+
+MAX_TABLE_ROWS = 60
+MAX_PICTURE_BYTES = 300_000
+"""A picture is stored in the event log with its asset, and the UI loads it with every page that lists the asset."""
+
+
+def metadata_of(done: Finished) -> dict[str, dg.MetadataValue]:
+    """Dagster metadata of a finished step, in the order in which a person wants to read it."""
+    report = done.report
+    return {
+        "dagster/row_count": dg.MetadataValue.int(report.num_rows),
+        **{name: value_of(fact) for name, fact in report.facts.items()},
+        **{title: dg.MetadataValue.md(markdown_table(rows)) for title, rows in report.tables.items()},
+        **{title: _picture(Path(path)) for title, path in report.pictures.items()},
+        "reused": dg.MetadataValue.bool(done.reused),
+        "work_seconds": dg.MetadataValue.float(done.seconds),
+    }
+
+
+def headline(done: Finished) -> str:
+    """One line for the log."""
+    verb = "unchanged, reused" if done.reused else f"done in {done.seconds:.1f} s"
+    return f"{done.report.num_rows:,} rows, {verb}"
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows with the same fields as a Markdown table; what is beyond `MAX_TABLE_ROWS` is counted, not shown."""
+    if not rows:
+        return "no rows"
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [columns, ["---"] * len(columns)]
+    lines += [[_cell(row.get(name)) for name in columns] for row in rows[:MAX_TABLE_ROWS]]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    hidden = len(rows) - MAX_TABLE_ROWS
+    return table if hidden <= 0 else f"{table}\n\nand {hidden:,} more rows"
+
+
+def value_of(fact: Any) -> dg.MetadataValue:
+    match fact:
+        case None:
+            return dg.MetadataValue.null()
+        case bool():
+            return dg.MetadataValue.bool(fact)
+        case int():
+            return dg.MetadataValue.int(fact)
+        case float():
+            return dg.MetadataValue.float(fact)
+        case Path():
+            return dg.MetadataValue.path(fact)
+        case str():
+            return dg.MetadataValue.text(fact)
+    return dg.MetadataValue.json(json.loads(json.dumps(fact, default=str)))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _picture(path: Path) -> dg.MetadataValue:
+    if not path.exists():
+        return dg.MetadataValue.text(f"{path} is gone")
+    data = base64.b64encode(_small_png(path.read_bytes())).decode("ascii")
+    return dg.MetadataValue.md(f"![{path.stem}](data:image/png;base64,{data})")
+
+
+def _small_png(png: bytes) -> bytes:
+    """The picture itself, or a smaller copy that fits `MAX_PICTURE_BYTES`."""
+    if len(png) <= MAX_PICTURE_BYTES:
+        return png
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    while len(png) > MAX_PICTURE_BYTES:
+        image = image.resize((max(1, image.width * 3 // 4), max(1, image.height * 3 // 4)), Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        image.save(buffer, format="PNG", optimize=True)
+        png = buffer.getvalue()
+    return png

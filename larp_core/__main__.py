@@ -1,0 +1,88 @@
+"""`python -m larp_core run <step> --dataset mpd`: one step by hand, with no Dagster.
+
+`python -m larp_core steps` lists them. Inside Dagster the same command reports its progress and result through Pipes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+import time
+import warnings
+
+from dagster_pipes import DagsterPipesWarning, PipesContext, open_dagster_pipes
+
+from larp_core import memo
+from larp_core.errors import UserError
+from larp_core.graph_of_steps import STEPS
+from larp_core.settings import make_settings
+from larp_core.steps import Job, step_named
+
+SETTING_OPTIONS = ("data_dir", "recipe", "datasets", "mpd_dir", "lfm_dir", "audio_dir")
+PARENT_CHECK_SECONDS = 1.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = vars(_parser().parse_args(arguments))
+    if options["command"] == "steps":
+        for step in STEPS.values():
+            print(f"{step.name:32} {step.summary}")
+        return 0
+    with _open_pipes() as pipes:
+        try:
+            print(_run(options))
+        except UserError as error:
+            print(f"larp: {error}", file=sys.stderr)
+            if not isinstance(pipes, PipesContext):
+                return 2
+            # Dagster shows this line; an exit status would only tell it that something failed.
+            pipes.report_custom_message({"user_error": str(error)})
+    return 0
+
+
+def _run(options: dict[str, str | None]) -> str:
+    """Runs or reuses the step; returns one line on how it went."""
+    settings = make_settings(**{name: value for name in SETTING_OPTIONS if (value := options[name]) is not None})
+    step = step_named(options["step"] or "")
+    dataset = "" if step.shared else options["dataset"] or settings.datasets[0]
+    if dataset and dataset not in settings.datasets:
+        raise UserError(f"--dataset {dataset} is not among the configured ones: {', '.join(settings.datasets)}")
+    job = Job(step, settings, dataset)
+    done = memo.run(job)
+    verb = "unchanged, reused" if done.reused else f"done in {done.seconds:.1f} s"
+    return f"{'/'.join(job.key)}: {done.report.num_rows} rows, {verb}"
+
+
+def _open_pipes() -> PipesContext:
+    """The connection to Dagster; by hand, a stand-in on which every call does nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DagsterPipesWarning)
+        pipes = open_dagster_pipes()
+    if isinstance(pipes, PipesContext):
+        threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    return pipes
+
+
+def _end_with_parent(parent_id: int) -> None:
+    """A step killed with SIGKILL can't stop its child, which would go on beside the next run's child."""
+    while os.getppid() == parent_id:
+        time.sleep(PARENT_CHECK_SECONDS)
+    os._exit(1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m larp_core", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("steps", help="list the steps")
+    run = commands.add_parser("run", help="run one step, or reuse its finished run")
+    run.add_argument("step")
+    run.add_argument("--dataset", help="mpd or lfm; the first configured one by default")
+    for name in SETTING_OPTIONS:
+        run.add_argument(f"--{name.replace('_', '-')}")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

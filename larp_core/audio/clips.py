@@ -1,0 +1,205 @@
+"""Cutting one clip a track: 10 s at 48 kHz, mono, 16-bit FLAC, exactly 480,000 samples.
+
+`clips.parquet` has the columns of `SCHEMA`, one row for each `ok` row of the ledger: `path` is relative to the
+dataset's folder, `status` is one of the ledger's `STATUSES`, and `detail` of an `ok` clip says what to be wary of.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import soundfile
+import soxr
+from tqdm import tqdm
+
+from larp_core.audio.decode import CorruptAudio, Measured, read_window
+from larp_core.audio.ledger import OK, Entry, read_entries
+from larp_core.audio.names import track_file
+from larp_core.audio.offsets import NoClip, start_of_clip
+from larp_core.audio.pictures import save_spectrograms, spectrogram_db
+from larp_core.audio.workers import Crashed, map_in_processes
+from larp_core.files import atomic_path, hash_file, hash_of, write_parquet
+from larp_core.paths import DatasetPaths
+from larp_core.recipes import ClipConfig
+from larp_core.steps import Job, Report
+
+FORMAT_KEY = "clip_format"
+CUTTER_VERSION = 1
+"""Raised when the same source and start would give other samples, so that no old clip is kept."""
+
+SILENCE_DBFS = -60.0
+FULL_SCALE = 0.999
+CLIPPED_SHARE = 0.001
+MAX_ROWS_SHOWN = 20
+NUM_PICTURED = 6
+
+SCHEMA: dict[str, pl.DataType] = {
+    "track_id": pl.Int32(),
+    "start_seconds": pl.Float64(),
+    "path": pl.String(),
+    "sha256": pl.String(),
+    "status": pl.String(),
+    "detail": pl.String(),
+    "source_sha256": pl.String(),
+}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One row of `clips.parquet`."""
+
+    track_id: int
+    status: str
+    start_seconds: float | None = None
+    path: str | None = None
+    sha256: str | None = None
+    detail: str = ""
+    source_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A clip to be cut: the row it will be, from where, to where."""
+
+    clip: Clip
+    source: Path
+    measured: Measured
+    target: Path
+
+
+def build_clips(job: Job) -> Report:
+    """Cuts the clip of every track whose audio was got, and keeps the clips that would come out the same.
+
+    A track that can't be cut gets a row with its status and reason; the others go on.
+    """
+    config, paths = job.recipe.clip, job.paths
+    uri_of = dict(pl.read_parquet(paths.tracks, columns=["track_id", "track_uri"]).iter_rows())
+    kept_format = hash_of([config.clip_seconds, config.sample_rate_hz, CUTTER_VERSION])
+    old = _old_clips(paths, kept_format)
+    clips: dict[int, Clip] = {}
+    cuts = []
+    for entry in read_entries(paths.ledger).values():
+        planned = _plan(entry, uri_of[entry.track_id], config, paths, job.settings.data_dir)
+        if isinstance(planned, Clip):
+            clips[entry.track_id] = planned
+        elif planned and _is_same(old.get(entry.track_id), planned):
+            clips[entry.track_id] = old[entry.track_id]
+        elif planned:
+            cuts.append(planned)
+    done = map_in_processes(make_cutter, (config,), cuts)
+    for cut, result in tqdm(done, f"{job.dataset}/clips", len(cuts), unit="clip"):
+        died = replace(cut.clip, status="corrupt", detail="the process that decoded it died")
+        clips[cut.clip.track_id] = died if isinstance(result, Crashed) else result
+    frame = pl.DataFrame([asdict(clips[track_id]) for track_id in sorted(clips)], schema=SCHEMA)
+    write_parquet(frame, paths.clips, metadata={FORMAT_KEY: kept_format})
+    return _report(frame, uri_of, paths, num_cut=len(cuts))
+
+
+def _plan(entry: Entry, track_uri: str, config: ClipConfig, paths: DatasetPaths, data_dir: Path) -> Clip | Cut | None:
+    """What is to be done for a row of the ledger: a cut, a row that says why there is none, or nothing."""
+    if entry.status != OK or entry.path is None or entry.duration_seconds is None or entry.decoder is None:
+        return None
+    start = start_of_clip(track_uri, entry.duration_seconds, config)
+    if isinstance(start, NoClip):
+        return Clip(entry.track_id, "too_short", detail=start.reason, source_sha256=entry.sha256)
+    target = track_file(paths.clips_dir, track_uri, ".flac")
+    clip = Clip(entry.track_id, OK, start, str(target.relative_to(paths.root)), source_sha256=entry.sha256)
+    return Cut(clip, data_dir / entry.path, Measured(entry.duration_seconds, entry.decoder), target)
+
+
+def _old_clips(paths: DatasetPaths, kept_format: str) -> dict[int, Clip]:
+    if not paths.clips.exists() or pl.read_parquet_metadata(paths.clips).get(FORMAT_KEY) != kept_format:
+        return {}
+    return {row["track_id"]: Clip(**row) for row in pl.read_parquet(paths.clips).iter_rows(named=True)}
+
+
+def _is_same(old: Clip | None, planned: Cut) -> bool:
+    """Same source, start and place, and the file is still there."""
+    return old is not None and replace(old, sha256=None, detail="") == planned.clip and planned.target.exists()
+
+
+def make_cutter(config: ClipConfig) -> Callable[[Cut], Clip]:
+    """The work of one process; see `map_in_processes`."""
+    return lambda cut: cut_clip(cut, config)
+
+
+def cut_clip(cut: Cut, config: ClipConfig) -> Clip:
+    """Writes the clip's file and completes its row; a source that can't be cut is a row with the reason."""
+    assert cut.clip.start_seconds is not None
+    try:
+        samples, rate_hz = read_window(cut.source, cut.clip.start_seconds, config.clip_seconds, cut.measured)
+    except CorruptAudio as error:
+        return _without_file(cut.clip, "corrupt", str(error))
+    except OSError as error:
+        return _without_file(cut.clip, "error", f"cannot read {cut.source.name}: {error.strerror}")
+    if not np.isfinite(samples).all():
+        return _without_file(cut.clip, "corrupt", "samples that are no numbers")
+    resampled = resample(samples, rate_hz, config)
+    with atomic_path(cut.target) as partial:
+        soundfile.write(partial, resampled, config.sample_rate_hz, subtype="PCM_16", format="FLAC")
+    return replace(cut.clip, sha256=hash_file(cut.target), detail=warning_of(resampled))
+
+
+def resample(samples: np.ndarray, rate_hz: int, config: ClipConfig) -> np.ndarray:
+    """Mono float32 [clip_seconds * sample_rate_hz], whatever rate it comes from (soxr, high quality)."""
+    num_samples = round(config.clip_seconds * config.sample_rate_hz)
+    resampled = soxr.resample(samples, rate_hz, config.sample_rate_hz, quality="HQ")[:num_samples]
+    return np.pad(resampled, (0, num_samples - len(resampled)))
+
+
+def warning_of(samples: np.ndarray) -> str:
+    """`silent`, or the share of samples at full scale where it is large; empty for an ordinary clip."""
+    level_dbfs = 10 * np.log10(np.mean(np.square(samples, dtype=np.float64)) + 1e-20)
+    if level_dbfs < SILENCE_DBFS:
+        return "silent"
+    clipped = float(np.mean(np.abs(samples) >= FULL_SCALE))
+    return f"clipped: {clipped:.1%} of samples at full scale" if clipped > CLIPPED_SHARE else ""
+
+
+def read_clip(path: Path) -> np.ndarray:
+    """Mono float32 samples of a clip's file."""
+    return soundfile.read(path, dtype="float32")[0]
+
+
+def _without_file(clip: Clip, status: str, detail: str) -> Clip:
+    return replace(clip, status=status, path=None, detail=detail)
+
+
+def _report(frame: pl.DataFrame, uri_of: dict[int, str], paths: DatasetPaths, num_cut: int) -> Report:
+    good = frame.filter(pl.col("status") == OK)
+    noted = frame.filter((pl.col("status") != OK) | (pl.col("detail") != ""))
+    rows = [
+        {"track_uri": uri_of[row["track_id"]], "status": row["status"], "reason": row["detail"]}
+        for row in noted.head(MAX_ROWS_SHOWN).iter_rows(named=True)
+    ]
+    return Report(
+        num_rows=len(good),
+        facts={
+            "num_cut_now": num_cut,
+            "num_flagged": good.filter(pl.col("detail") != "").height,
+            **{f"num_{status}": count for status, count in sorted(Counter(frame["status"]).items())},
+        },
+        tables={f"without a clip, or with a flaw (first {MAX_ROWS_SHOWN})": rows} if rows else {},
+        pictures=_pictures(good, uri_of, paths),
+    )
+
+
+def _pictures(good: pl.DataFrame, uri_of: dict[int, str], paths: DatasetPaths) -> dict[str, str]:
+    shown = good.gather_every(max(1, len(good) // NUM_PICTURED)).head(NUM_PICTURED)
+    if shown.is_empty():
+        return {}
+    spectrograms = {
+        f"{uri_of[row['track_id']]}, from {row['start_seconds']:.1f} s": spectrogram_db(
+            read_clip(paths.root / row["path"])
+        )
+        for row in shown.iter_rows(named=True)
+    }
+    picture = save_spectrograms(
+        spectrograms, paths.pictures / "clips.png", "frequency in Hz", (0.0, 10.0, 0.0, 24_000.0)
+    )
+    return {"spectrograms": str(picture)}

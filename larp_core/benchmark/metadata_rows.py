@@ -1,0 +1,125 @@
+"""The rows without a model: random, oracle, same artist, artist + album, caption TF-IDF.
+
+On real playlists the metadata rows are hard to beat, so a table without them flatters every encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from larp_core.benchmark.holdouts import Holdouts
+from larp_core.benchmark.metrics import evaluate_ranking, oracle_values, random_values, values_frame
+from larp_core.benchmark.names import ARTIST_AND_ALBUM, CAPTION_TFIDF, ORACLE, RANDOM, SAME_ARTIST
+from larp_core.benchmark.ranking import ScoreChunk, hash_order, rank_by
+from larp_core.paths import DatasetPaths
+
+COSINE_DECIMALS = 9
+NO_KEY = -1
+
+
+def random_frame(holdouts: Holdouts, ks: Sequence[int]) -> pl.DataFrame:
+    """`playlist_id, metric, k, value`: what a random order gives in expectation, exactly."""
+    values = random_values(holdouts.num_targets, holdouts.num_candidates, ks)
+    return values_frame(holdouts.playlist_ids, values, ks)
+
+
+def oracle_frame(holdouts: Holdouts, ks: Sequence[int]) -> pl.DataFrame:
+    """`playlist_id, metric, k, value`: the most that any ranking can reach."""
+    return values_frame(holdouts.playlist_ids, oracle_values(holdouts.num_targets, ks), ks)
+
+
+def metadata_frames(paths: DatasetPaths, holdouts: Holdouts, ks: Sequence[int]) -> dict[str, pl.DataFrame]:
+    """Row name -> `playlist_id, metric, k, value`, in the order in which tables show them."""
+    candidates = hash_order(holdouts.candidates)
+    artists, albums = track_keys(paths, candidates)
+    scorers = {
+        SAME_ARTIST: _shared_key_score([artists]),
+        ARTIST_AND_ALBUM: _shared_key_score([artists, albums]),
+        CAPTION_TFIDF: _tfidf_score(*_captions(paths, candidates)),
+    }
+    frames = {RANDOM: random_frame(holdouts, ks), ORACLE: oracle_frame(holdouts, ks)}
+    for name, score in scorers.items():
+        values = evaluate_ranking(rank_by(holdouts, candidates, score, max(ks)), holdouts.targets, ks)
+        frames[name] = values_frame(holdouts.playlist_ids, values, ks)
+    return frames
+
+
+def track_keys(paths: DatasetPaths, track_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Codes of each track's artist and album, int64 [N] each; equal codes mean the same one, -1 that it is unknown.
+
+    The artist's key is its URI, or its case-folded name where there is none; the album's is its URI, or its
+    case-folded name together with the artist's key.
+    """
+    columns = ["track_id", "artist_uri", "artist_name", "album_uri", "album_name"]
+    names = pl.read_parquet(paths.metadata, columns=columns)
+    rows = pl.DataFrame({"track_id": track_ids}).join(names, on="track_id", how="left", maintain_order="left")
+    artists, albums = [], []
+    for row in rows.iter_rows(named=True):
+        artist = _key(row["artist_uri"], row["artist_name"])
+        album = _key(row["album_uri"], row["album_name"])
+        artists.append(artist)
+        albums.append(album if album is None or row["album_uri"] else (artist, album))
+    return _codes(artists), _codes(albums)
+
+
+def _key(uri: str | None, name: str | None) -> tuple[str, str] | None:
+    if uri:
+        return ("uri", uri)
+    folded = (name or "").strip().casefold()
+    return ("name", folded) if folded else None
+
+
+def _codes(keys: Sequence[object]) -> np.ndarray:
+    numbers: dict[object, int] = {}
+    return np.array([NO_KEY if key is None else numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
+
+
+def _shared_key_score(codes: list[np.ndarray]) -> ScoreChunk:
+    """Number of seeds with the candidate's key, summed over the kinds of key."""
+
+    def score(rows: np.ndarray, columns: np.ndarray, num_rows: int) -> np.ndarray:
+        return sum((_num_seeds_sharing(c, rows, columns, num_rows) for c in codes), np.zeros((num_rows, len(codes[0]))))
+
+    return score
+
+
+def _num_seeds_sharing(codes: np.ndarray, rows: np.ndarray, columns: np.ndarray, num_rows: int) -> np.ndarray:
+    """float64 [num_rows, N]. The last bin collects the seeds without a key and is then emptied."""
+    width = int(codes.max(initial=NO_KEY)) + 2
+    seed_codes = codes[columns] % width
+    counts = np.bincount(rows * width + seed_codes, minlength=num_rows * width).reshape(num_rows, width)
+    counts[:, width - 1] = 0
+    return counts[:, codes % width].astype(np.float64)
+
+
+def _captions(paths: DatasetPaths, candidates: np.ndarray) -> tuple[list[str], list[str]]:
+    """Captions of the train tracks, and of the candidates in their order; a track without one has an empty one."""
+    captions = pl.read_parquet(paths.captions, columns=["track_id", "caption"])
+    train = pl.read_parquet(paths.split_tracks).filter(pl.col("split") == "train").select("track_id")
+    train_captions = captions.join(train, on="track_id", how="semi").sort("track_id")["caption"].drop_nulls()
+    frame = pl.DataFrame({"track_id": candidates}).join(captions, on="track_id", how="left", maintain_order="left")
+    return train_captions.to_list(), frame["caption"].fill_null("").to_list()
+
+
+def _tfidf_score(train_captions: list[str], candidate_captions: list[str]) -> ScoreChunk:
+    """Cosine to the mean TF-IDF vector of the seeds.
+
+    Words are weighed by the train captions alone. A word that none of them has counts as seen in none, and so weighs
+    most: left out, the artists new to the catalogue would be lost, and the row weaker than anyone would build it.
+    """
+    from scipy.sparse import csr_array
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+    from sklearn.preprocessing import normalize
+
+    counts = CountVectorizer().fit(train_captions + candidate_captions)
+    weights = TfidfTransformer().fit(counts.transform(train_captions))
+    vectors = weights.transform(counts.transform(candidate_captions)).tocsr()
+
+    def score(rows: np.ndarray, columns: np.ndarray, num_rows: int) -> np.ndarray:
+        seeds = csr_array((np.ones(len(rows)), (rows, columns)), shape=(num_rows, vectors.shape[0]))
+        return np.round((normalize(seeds @ vectors) @ vectors.T).toarray(), COSINE_DECIMALS)
+
+    return score

@@ -1,0 +1,105 @@
+"""One table of scores out of the score files of every encoder: which rows, in which order, and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from larp_core.benchmark import markdown
+from larp_core.benchmark.names import BACKBONES, ITEMKNN, ORACLE, RANDOM, row_name
+from larp_core.paths import DatasetPaths
+
+METRIC_LETTERS = {"recall": "R", "ndcg": "N"}
+METADATA = "metadata"
+NO_RECOMMENDER = "–"
+CHANCE_MARK = r"\*"
+"""An asterisk that Markdown leaves alone."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Where a row comes from: `scores/<file>.parquet`, its recommender there, the name shown (None: the encoder's)."""
+
+    file: str
+    recommender: str = ITEMKNN
+    name: str | None = None
+
+
+def metadata_row(name: str) -> Row:
+    return Row(METADATA, name, name)
+
+
+def collect(paths: DatasetPaths, rows: Sequence[Row]) -> pl.DataFrame:
+    """`dataset, row, recommender, metric, k, value, ci_low, ci_high, at_chance, is_learned`, in the order of `rows`.
+
+    `recommender` is "–" for rows without a model. A backbone without pretrained weights is named untrained, by the
+    footer of its score file, and does not count as learned.
+    """
+    return pl.concat(_read_row(paths, row) for row in rows)
+
+
+def _read_row(paths: DatasetPaths, row: Row) -> pl.DataFrame:
+    path = paths.scores(row.file)
+    is_pretrained = pl.read_parquet_metadata(path).get("pretrained") == "true"
+    is_encoder = row.file != METADATA
+    name = row.name or row_name(row.file, pretrained=is_pretrained)
+    is_learned = is_encoder and row.file != "mel_statistics" and (is_pretrained or row.file not in BACKBONES)
+    return (
+        pl.read_parquet(path)
+        .filter(pl.col("recommender") == row.recommender)
+        .select(
+            pl.lit(paths.dataset).alias("dataset"),
+            pl.lit(name).alias("row"),
+            pl.lit(row.recommender if is_encoder else NO_RECOMMENDER).alias("recommender"),
+            "metric",
+            "k",
+            "value",
+            "ci_low",
+            "ci_high",
+            "at_chance",
+            pl.lit(is_learned).alias("is_learned"),
+        )
+    )
+
+
+def to_markdown(scores: pl.DataFrame) -> str:
+    """One dataset's rows as two pipe tables, R@K and N@K.
+
+    The best value of a column among the learned rows is bold; an asterisk marks values that can't be told from chance.
+    """
+    return "\n".join(_metric_table(scores.filter(pl.col("metric") == metric), metric) for metric in METRIC_LETTERS)
+
+
+def report_rows(scores: pl.DataFrame, name_column: str) -> list[dict[str, str]]:
+    """The web UI's form: one row a name, one column a metric and K, with intervals and `to_markdown`'s asterisk."""
+    rows: dict[str, dict[str, str]] = {}
+    for line in scores.iter_rows(named=True):
+        row = rows.setdefault(line[name_column], {name_column: line[name_column]})
+        cell = markdown.with_interval(line["value"], line["ci_low"], line["ci_high"])
+        is_marked = line["at_chance"] and line[name_column] != RANDOM
+        row[f"{METRIC_LETTERS[line['metric']]}@{line['k']}"] = cell + ("*" if is_marked else "")
+    return list(rows.values())
+
+
+def _metric_table(scores: pl.DataFrame, metric: str) -> str:
+    ks = scores["k"].unique().sort().to_list()
+    learned = scores.filter("is_learned").group_by("k").agg(pl.max("value"))
+    best = dict(learned.iter_rows())
+    header = ["row", "recommender", *(f"{METRIC_LETTERS[metric]}@{k}" for k in ks)]
+    rows = []
+    for (name, recommender), group in scores.partition_by("row", "recommender", as_dict=True).items():
+        cells = {line["k"]: _cell(line, best.get(line["k"])) for line in group.iter_rows(named=True)}
+        rows.append([str(name), str(recommender), *(cells[k] for k in ks)])
+    return markdown.table(header, rows)
+
+
+def _cell(line: dict[str, Any], best: float | None) -> str:
+    if line["row"] in (RANDOM, ORACLE):
+        return markdown.number(line["value"])
+    text = markdown.with_interval(line["value"], line["ci_low"], line["ci_high"])
+    if line["is_learned"] and line["value"] == best:
+        text = f"**{text}**"
+    return text + (CHANCE_MARK if line["at_chance"] else "")

@@ -1,0 +1,37 @@
+"""What an encoder gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Vectors of the tracks that an encoder can see.
+
+    Attributes:
+        track_ids: int32 [N], ascending.
+        vectors: float32 [N, D].
+        weights_sha256: of the weights used; empty for encoders without any.
+        pretrained: True where the weights were trained before, here or elsewhere; False for random ones.
+        audio_vectors, text_vectors: float32 [N, D] of a two-tower model, with has_audio, has_text bool [N].
+    """
+
+    track_ids: np.ndarray
+    vectors: np.ndarray
+    weights_sha256: str
+    pretrained: bool
+    audio_vectors: np.ndarray | None = None
+    text_vectors: np.ndarray | None = None
+    has_audio: np.ndarray | None = None
+    has_text: np.ndarray | None = None
+
+    def modalities(self) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+        """(column name, vectors, present) of each modality that the encoder gives apart."""
+        if self.audio_vectors is not None and self.has_audio is not None:
+            yield "audio_vector", self.audio_vectors, self.has_audio
+        if self.text_vectors is not None and self.has_text is not None:
+            yield "text_vector", self.text_vectors, self.has_text

@@ -1,0 +1,240 @@
+"""The list of steps, in the order of the data's flow, from raw files to tables."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from larp_core.settings import Settings
+from larp_core.steps import Job, Step
+
+TRAINED = {
+    "larp_wtc": ("Stage 1: within-track contrast (WTC), audio against caption of the same track.", None),
+    "larp_ttc": ("Stage 2: adds track-track contrast (TTC) over tracks that share a playlist.", "larp_wtc"),
+    "larp_ttc_continued": (
+        "Stage 2 trained for as many further epochs as stage 3: the fair rival of stage 3.",
+        "larp_ttc",
+    ),
+    "larp_tpc": ("Stage 3: adds track-playlist contrast (TPC), playlists as the mean of their tracks.", "larp_ttc"),
+    "larp_tpc_fusion": ("Stage 3 with playlists as a self-attention over their tracks.", "larp_ttc"),
+    "clap_ft": ("CLAP-FT baseline: the same towers under a symmetric InfoNCE on clip and caption, no playlists.", None),
+}
+"""Encoder: its summary and the stage whose weights it starts from."""
+
+UNTRAINED = {
+    "mel_statistics": "Mean and deviation of each mel bin: what the clip says without any model.",
+    "bert": "The text tower alone, as it was before training on this dataset.",
+    "htsat": "The audio tower alone, as it was before training on this dataset.",
+}
+ENCODERS = (*UNTRAINED, *TRAINED)
+
+
+def _after(*names: str) -> Any:
+    return lambda settings: list(names)
+
+
+def _recipe(*sections: str) -> Any:
+    return lambda job: {name: asdict(getattr(job.recipe, name)) for name in sections}
+
+
+def _existing(path: Path | None) -> list[Path]:
+    return [path] if path else []
+
+
+def _source_upstream(settings: Settings) -> list[str]:
+    return ["demo_world"] if settings.is_demo else []
+
+
+def _has_retriable_outcomes(job: Job) -> bool:
+    from larp_core.audio.ledger import has_retriable_outcomes
+
+    return has_retriable_outcomes(job.paths.ledger)
+
+
+def _training_config(job: Job) -> dict[str, Any]:
+    """All of the training section but the other stages' epochs: changing one stage retrains from that one on."""
+    training = asdict(job.recipe.training) | {"epochs": job.recipe.training.epochs_of(job.encoder)}
+    return {"model": asdict(job.recipe.model), "training": training}
+
+
+def _trained(name: str, summary: str, parent: str | None) -> Step:
+    data = ("captions", "mels", "cold_start_split", "interaction_graph")
+    return Step(
+        name,
+        summary,
+        "larp_core.training.stages:train_stage",
+        upstream=_after(*data, *([parent] if parent else [])),
+        outputs=lambda job: [job.paths.model(name)],
+        config=_training_config,
+        torch=True,
+    )
+
+
+def _embeddings(encoder: str) -> Step:
+    model = [encoder] if encoder in TRAINED else []
+    return Step(
+        f"embeddings/{encoder}",
+        f"One vector a track from {encoder}, for every track of the split.",
+        "larp_core.encoders.embed:embed_tracks",
+        upstream=_after("captions", "mels", "cold_start_split", *model),
+        outputs=lambda job: [job.paths.embeddings(encoder)],
+        config=_recipe("model", "training") if encoder not in TRAINED else _recipe(),
+        torch=encoder != "mel_statistics",
+    )
+
+
+def _scores(encoder: str) -> Step:
+    return Step(
+        f"scores/{encoder}",
+        f"ItemKNN on {encoder}: Recall and NDCG on the test playlists, with bootstrap intervals.",
+        "larp_core.benchmark.scores:score_encoder",
+        upstream=_after(f"embeddings/{encoder}", "cold_start_split"),
+        outputs=lambda job: [job.paths.scores(encoder), job.paths.scores(f"{encoder}_playlists")],
+        config=_recipe("evaluation"),
+    )
+
+
+def _reports(*names: str) -> Any:
+    return lambda job: [job.settings.shared.reports / name for name in names]
+
+
+ALL_SCORES = ("scores/metadata", *(f"scores/{encoder}" for encoder in ENCODERS))
+
+_STEPS = [
+    Step(
+        "demo_world",
+        "A small synthetic world of music in the real formats: MP3s, playlist slices, listening events.",
+        "larp_core.demo.world:build_demo_world",
+        outputs=lambda job: [job.settings.shared.demo_world],
+        config=_recipe("world"),
+        shared=True,
+    ),
+    Step(
+        "source",
+        "The raw files that this dataset is read from, checked and counted.",
+        "larp_core.data.source:check_source",
+        upstream=_source_upstream,
+        outputs=lambda job: [job.paths.source],
+        external=lambda job: _existing(job.settings.source_dir(job.dataset)),
+    ),
+    Step(
+        "playlists",
+        "Playlists, tracks and interactions as Parquet, read from the raw files.",
+        "larp_core.data.tables:build_tables",
+        upstream=_after("source"),
+        outputs=lambda job: [job.paths.playlists, job.paths.tracks, job.paths.interactions],
+        external=lambda job: _existing(job.settings.source_dir(job.dataset)),
+    ),
+    Step(
+        "cold_start_split",
+        "Train, validation and test share no track and no playlist; seeds and targets of each held-out playlist.",
+        "larp_core.data.split:build_split",
+        upstream=_after("playlists"),
+        outputs=lambda job: [job.paths.split_playlists, job.paths.split_tracks, job.paths.holdouts],
+        config=_recipe("split"),
+    ),
+    Step(
+        "metadata",
+        "Names of tracks, artists and albums, and where each came from.",
+        "larp_core.data.metadata:build_metadata",
+        upstream=_after("playlists", "cold_start_split"),
+        outputs=lambda job: [job.paths.metadata],
+    ),
+    Step(
+        "captions",
+        "One caption a track from the recipe's template; missing fields leave no holes.",
+        "larp_core.data.captions:build_captions",
+        upstream=_after("metadata"),
+        outputs=lambda job: [job.paths.captions],
+        config=_recipe("caption"),
+    ),
+    Step(
+        "mp3",
+        "Audio of every track of the split, and the ledger: one row a track with the outcome and its reason.",
+        "larp_core.audio.acquire:acquire_audio",
+        upstream=_after("cold_start_split", "metadata", "source"),
+        outputs=lambda job: [job.paths.ledger],
+        external=lambda job: _existing(job.settings.audio_dir),
+        again=_has_retriable_outcomes,
+    ),
+    Step(
+        "clips",
+        "Ten seconds of 48 kHz mono FLAC a track, offset recorded.",
+        "larp_core.audio.clips:build_clips",
+        upstream=_after("mp3"),
+        outputs=lambda job: [job.paths.clips],
+        config=_recipe("clip"),
+    ),
+    Step(
+        "mels",
+        "Log-mel spectrograms [num_clips, 1001, 64] in one float16 array that training maps into memory.",
+        "larp_core.audio.mels:build_mels",
+        upstream=_after("clips"),
+        outputs=lambda job: [job.paths.mels, job.paths.mel_rows],
+        torch=True,
+    ),
+    Step(
+        "interaction_graph",
+        "DuckDB: the bipartite graph R of playlists and tracks, and the view co_occurrence, the track graph O.",
+        "larp_core.data.graph:build_graph",
+        upstream=_after("playlists", "cold_start_split", "clips"),
+        outputs=lambda job: [job.paths.graph],
+        repeatable=False,
+    ),
+    *(_trained(name, summary, parent) for name, (summary, parent) in TRAINED.items()),
+    *(_embeddings(encoder) for encoder in ENCODERS),
+    Step(
+        "scores/metadata",
+        "Rows without a model: random, oracle, same artist, artist + album, caption TF-IDF.",
+        "larp_core.benchmark.scores:score_metadata_rows",
+        upstream=_after("captions", "metadata", "cold_start_split"),
+        outputs=lambda job: [job.paths.scores("metadata"), job.paths.scores("metadata_playlists")],
+        config=_recipe("evaluation"),
+    ),
+    *(_scores(encoder) for encoder in ENCODERS),
+    Step(
+        "table_1",
+        "Paper table 1: size of each dataset's splits and homogeneity of its playlists.",
+        "larp_core.benchmark.tables:build_table_1",
+        upstream=_after("playlists", "cold_start_split", "embeddings/larp_wtc"),
+        outputs=_reports("table_1.parquet", "table_1.md"),
+        shared=True,
+    ),
+    Step(
+        "table_2",
+        "Paper table 2: encoders under each recommender, beside random, oracle and the metadata rows.",
+        "larp_core.benchmark.tables:build_table_2",
+        upstream=_after(*ALL_SCORES),
+        outputs=_reports("table_2.parquet", "table_2.md"),
+        shared=True,
+    ),
+    Step(
+        "table_3",
+        "Paper table 3: what each stage and the fusion layer add, beside stage 2 trained for as long.",
+        "larp_core.benchmark.tables:build_table_3",
+        upstream=_after(*ALL_SCORES),
+        outputs=_reports("table_3.parquet", "table_3.md"),
+        shared=True,
+    ),
+    Step(
+        "figure_5",
+        "Paper figure 5: validation Recall@10 by epoch through the three stages.",
+        "larp_core.benchmark.figures:build_figure_5",
+        upstream=_after(*TRAINED),
+        outputs=_reports("figure_5.png"),
+        shared=True,
+    ),
+]
+
+STEPS = {step.name: step for step in _STEPS}
+
+
+def jobs_of(settings: Settings) -> list[Job]:
+    """Every step of the graph for these settings, each after what it depends on."""
+    jobs = []
+    for step in _STEPS:
+        if step.name == "demo_world" and not settings.is_demo:
+            continue
+        jobs += [Job(step, settings, dataset) for dataset in ([""] if step.shared else settings.datasets)]
+    return sorted(jobs, key=lambda job: job.step.shared and job.step.name != "demo_world")

@@ -1,0 +1,108 @@
+"""What the losses are given: one step's encoded tracks, the queue, and who is related to whom.
+
+Shapes: T tracks of the step (B anchors, then their B partners; anchors alone in stage 1), Q queue slots, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from larp_core.losses.contrast import Keys, QueuePositives, contrast, make_keys, momentum_soft_labels
+from larp_core.model.momentum import NO_TRACK, FeatureQueue
+
+
+@dataclass(frozen=True)
+class Features:
+    """Unit vectors of both modalities [T, D] and which of them each track has, bool [T]. What is missing is zeros."""
+
+    audio: Tensor
+    text: Tensor
+    has_audio: Tensor
+    has_text: Tensor
+
+    def part(self, rows: slice) -> Features:
+        return Features(self.audio[rows], self.text[rows], self.has_audio[rows], self.has_text[rows])
+
+    def filled(self) -> Features:
+        """The other modality stands in for a missing one, so that a track with a caption alone is contrasted by it."""
+        has_any = self.has_audio | self.has_text
+        audio = torch.where(self.has_audio[:, None], self.audio, self.text)
+        text = torch.where(self.has_text[:, None], self.text, self.audio)
+        return Features(audio, text, has_any, has_any)
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """How targets are made; see `larp_core.recipes.TrainingConfig`."""
+
+    queue_positives: QueuePositives
+    diagonal_targets: bool
+    soft_label_weight: float
+
+
+Relation = Callable[[Tensor, Tensor], Tensor]
+"""(ids [B], ids [C]) -> bool [B, C]."""
+
+
+@dataclass(frozen=True)
+class EncodedBatch:
+    """One step.
+
+    Attributes:
+        tracks: dense train indices [T].
+        num_pairs: B, the anchors that have a partner; 0 in stage 1.
+        online: features with gradient.
+        keys: features that stand as the batch's columns (the online ones, or the momentum encoder's).
+        momentum: the momentum encoder's features, for soft labels and the queue.
+        playlists: the playlist that each anchor was drawn from, dense indices [B].
+        co_occurs: O, tracks against tracks. contains: R, playlists against tracks.
+    """
+
+    tracks: Tensor
+    num_pairs: int
+    online: Features
+    keys: Features
+    momentum: Features
+    queue: FeatureQueue
+    playlists: Tensor
+    co_occurs: Relation
+    contains: Relation
+    temperature: Tensor | float
+    options: LossOptions
+
+    @property
+    def anchors(self) -> slice:
+        return slice(0, self.num_pairs)
+
+    @property
+    def partners(self) -> slice:
+        return slice(self.num_pairs, 2 * self.num_pairs)
+
+    @property
+    def queue_features(self) -> Features:
+        return Features(self.queue.audio, self.queue.text, self.queue.has_audio, self.queue.has_text)
+
+    def related(self, relation: Relation, left_B: Tensor, right_B: Tensor) -> Tensor:
+        """The relation within the batch, or the published code's diagonal."""
+        if self.options.diagonal_targets:
+            return torch.eye(len(left_B), dtype=torch.bool, device=left_B.device)
+        return relation(left_B, right_B)
+
+    def make_keys(
+        self, batch: tuple[Tensor, Tensor], related_BC: Tensor, queue: tuple[Tensor, Tensor], queue_related_BQ: Tensor
+    ) -> Keys:
+        """Columns of `batch` and `queue`, each given as (vectors, valid)."""
+        return make_keys(*batch, related_BC, *queue, queue_related_BQ, self.options.queue_positives)
+
+    def contrast(self, queries_BD: Tensor, momentum_BD: Tensor, keys: Keys) -> Tensor:
+        soft = momentum_soft_labels(momentum_BD, keys, self.temperature, self.options.soft_label_weight)
+        return contrast(queries_BD, keys, self.temperature, soft)
+
+
+def same_track(left_B: Tensor, right_C: Tensor) -> Tensor:
+    """bool [B, C]: identical tracks; empty queue slots equal nothing."""
+    return (left_B[:, None] == right_C[None, :]) & (right_C != NO_TRACK)[None, :]

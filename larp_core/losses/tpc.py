@@ -1,0 +1,51 @@
+"""L3, track-playlist contrast: a playlist, without the track in question, against that track.
+
+Paper, equations 5 and 20 to 25.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from larp_core.losses.contrast import Keys
+from larp_core.losses.encoded import EncodedBatch, Features
+
+
+def track_playlist_contrast(batch: EncodedBatch, playlist: Features) -> Tensor:
+    """Contrast(a_p, t_i)/2 + Contrast(t_p, a_i)/2, positives from R within the batch.
+
+    Args:
+        playlist: the playlists' audio and text vectors [B, D], fused from the lookup tables' rows of their other
+            tracks; `has_audio`, `has_text` are False where none of those tracks is known.
+
+    From a playlist the columns are the batch's tracks and the queue; from a track, the batch's playlists and, as in
+    equation 22's denominators, the queued tracks.
+    """
+    i = batch.anchors
+    online, keys, momentum = (f.part(i).filled() for f in (batch.online, batch.keys, batch.momentum))
+    queue = batch.queue_features.filled()
+    in_playlist = batch.related(batch.contains, batch.playlists, batch.tracks[i])
+    queue_of_playlist = batch.contains(batch.playlists, batch.queue.tracks)
+    queue_of_track = batch.co_occurs(batch.tracks[i], batch.queue.tracks)
+    queue_text, queue_audio = (queue.text, queue.has_text), (queue.audio, queue.has_audio)
+
+    texts = batch.make_keys((keys.text, keys.has_text), in_playlist, queue_text, queue_of_playlist)
+    audios = batch.make_keys((keys.audio, keys.has_audio), in_playlist, queue_audio, queue_of_playlist)
+    playlist_texts = batch.make_keys((playlist.text, playlist.has_text), in_playlist.T, queue_text, queue_of_track)
+    playlist_audios = batch.make_keys((playlist.audio, playlist.has_audio), in_playlist.T, queue_audio, queue_of_track)
+
+    audio_p_text_i = (
+        _from_playlists(batch, playlist.audio, playlist.has_audio, texts)
+        + batch.contrast(online.text, momentum.text, playlist_audios)
+    ) / 2
+    text_p_audio_i = (
+        _from_playlists(batch, playlist.text, playlist.has_text, audios)
+        + batch.contrast(online.audio, momentum.audio, playlist_texts)
+    ) / 2
+    return (audio_p_text_i + text_p_audio_i) / 2
+
+
+def _from_playlists(batch: EncodedBatch, vectors_BD: Tensor, known_B: Tensor, keys: Keys) -> Tensor:
+    """Playlists none of whose other tracks is known ask nothing."""
+    asked = Keys(keys.vectors, keys.positives[known_B], keys.takes_part[known_B])
+    return batch.contrast(vectors_BD[known_B], vectors_BD[known_B].detach(), asked)

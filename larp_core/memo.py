@@ -1,0 +1,82 @@
+"""Running a step at most once: a finished step leaves a stamp, and the same step with the same inputs is not run again.
+
+The stamp is written last, so a step killed at any moment leaves none and is redone by the next run.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from larp_core.errors import UserError
+from larp_core.files import hash_file, hash_of, read_json, stat_signature, write_json
+from larp_core.steps import Job, Report, external_signature
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A step's result: its report, whether an earlier run was `reused`, the work's seconds, a digest of the outputs."""
+
+    report: Report
+    reused: bool
+    seconds: float
+    digest: str
+
+
+def finished(job: Job) -> Finished | None:
+    """The recorded run of `job`, if its inputs, settings and outputs are still the same; else None."""
+    stamp = _read_stamp(job.stamp)
+    if stamp is None or stamp["fingerprint"] != fingerprint(job) or job.step.again(job):
+        return None
+    if not all(_unchanged(path, stamp["outputs"].get(str(path))) for path in job.outputs):
+        return None
+    return Finished(Report(**stamp["report"]), reused=True, seconds=stamp["seconds"], digest=stamp["digest"])
+
+
+def run(job: Job) -> Finished:
+    """Runs `job`, or reuses its recorded run.
+
+    Raises:
+        UserError: an upstream step has not been run, or the step's own input is bad.
+    """
+    if (done := finished(job)) is not None:
+        return done
+    key = fingerprint(job)
+    job.stamp.unlink(missing_ok=True)
+    started = time.monotonic()
+    report = job.work()
+    seconds = round(time.monotonic() - started, 2)
+    outputs = {str(path): {"signature": stat_signature(path), "sha256": hash_file(path)} for path in job.outputs}
+    digest = hash_of([record["sha256"] for record in outputs.values()]) if job.step.repeatable else key
+    stamp = {"fingerprint": key, "report": report.as_dict(), "seconds": seconds, "digest": digest, "outputs": outputs}
+    write_json(stamp, job.stamp)
+    return Finished(report, reused=False, seconds=seconds, digest=digest)
+
+
+def fingerprint(job: Job) -> str:
+    """A hash of all that the outputs depend on: code version, settings, the user's files, upstream contents."""
+    config = job.step.config(job)
+    return hash_of(
+        [job.step.name, job.step.version, job.dataset, config, external_signature(job), upstream_digests(job)]
+    )
+
+
+def upstream_digests(job: Job) -> dict[str, str]:
+    """What each upstream step has written, by asset key. Raises UserError where one has not been run."""
+    digests = {}
+    for parent in job.upstream():
+        name, stamp = "/".join(parent.key), _read_stamp(parent.stamp)
+        if stamp is None:
+            raise UserError(f"{'/'.join(job.key)} needs {name}, which has not been made yet; materialize {name} first")
+        digests[name] = stamp["digest"]
+    return digests
+
+
+def _read_stamp(path: Path) -> dict[str, Any] | None:
+    return read_json(path) if path.exists() else None
+
+
+def _unchanged(path: Path, record: dict[str, Any] | None) -> bool:
+    return record is not None and path.exists() and stat_signature(path) == record["signature"]

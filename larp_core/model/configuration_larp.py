@@ -1,0 +1,89 @@
+"""LarpConfig: the shape of the two towers and of what stands on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import BertConfig, ClapAudioConfig, PreTrainedConfig
+
+from larp_core.recipes import ModelConfig
+
+
+class LarpConfig(PreTrainedConfig):
+    """Configuration of `LarpModel`.
+
+    Args:
+        audio_config: HTS-AT, as of `ClapAudioConfig`.
+        text_config: BERT, as of `BertConfig`.
+        projection_dim: width of the shared space (paper, section 3.1: 256).
+        norm: `none`, or `batch` for a batch norm without affine before each projection.
+        train_mel_norm: whether the batch norm over mel bins learns its scale and shift.
+        max_tokens: captions are cut to this many WordPiece tokens.
+    """
+
+    model_type = "larp"
+    sub_configs = {"audio_config": ClapAudioConfig, "text_config": BertConfig}  # noqa: RUF012
+
+    def __init__(
+        self,
+        audio_config: dict[str, Any] | ClapAudioConfig | None = None,
+        text_config: dict[str, Any] | BertConfig | None = None,
+        projection_dim: int = 256,
+        norm: str = "none",
+        train_mel_norm: bool = True,
+        max_tokens: int = 30,
+        **kwargs: Any,
+    ) -> None:
+        self.audio_config = audio_config if isinstance(audio_config, ClapAudioConfig) else _audio(audio_config or {})
+        self.text_config = text_config if isinstance(text_config, BertConfig) else _text(text_config or {})
+        self.projection_dim = projection_dim
+        self.norm = norm
+        self.train_mel_norm = train_mel_norm
+        self.max_tokens = max_tokens
+        super().__init__(**kwargs)
+
+    @property
+    def audio_width(self) -> int:
+        """Width of HTS-AT's pooled output: the patch width doubles at each of the patch mergings."""
+        return int(self.audio_config.patch_embeds_hidden_size * 2 ** (len(self.audio_config.depths) - 1))
+
+    @classmethod
+    def from_recipe(cls, model: ModelConfig, vocab_size: int) -> LarpConfig:
+        """The configuration that a recipe asks for, with the vocabulary's true size."""
+        audio, text = model.audio, model.text
+        width = audio.width * 2 ** (len(audio.depths) - 1)
+        return cls(
+            audio_config=ClapAudioConfig(
+                patch_size=audio.patch,
+                patch_stride=[audio.patch, audio.patch],
+                window_size=audio.window,
+                depths=list(audio.depths),
+                num_attention_heads=list(audio.heads),
+                num_hidden_layers=len(audio.depths),
+                patch_embeds_hidden_size=audio.width,
+                hidden_size=width,
+                hidden_dropout_prob=audio.dropout,
+            ),
+            text_config=BertConfig(
+                vocab_size=vocab_size,
+                hidden_size=text.width,
+                num_hidden_layers=text.layers,
+                num_attention_heads=text.heads,
+                intermediate_size=4 * text.width,
+                max_position_embeddings=512,
+                hidden_dropout_prob=text.dropout,
+                attention_probs_dropout_prob=text.dropout,
+            ),
+            projection_dim=model.projection,
+            norm=model.norm,
+            train_mel_norm=audio.train_mel_norm,
+            max_tokens=text.max_tokens,
+        )
+
+
+def _audio(values: dict[str, Any]) -> ClapAudioConfig:
+    return ClapAudioConfig(**{name: value for name, value in values.items() if name != "model_type"})
+
+
+def _text(values: dict[str, Any]) -> BertConfig:
+    return BertConfig(**{name: value for name, value in values.items() if name != "model_type"})

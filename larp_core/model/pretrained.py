@@ -1,0 +1,57 @@
+"""Building a model: from a recipe, with the towers' pretrained weights where the recipe names some, or from a folder.
+
+Loading is loud: a tower whose weights do not all match is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import BertModel, ClapModel
+
+from larp_core.errors import UserError
+from larp_core.model.configuration_larp import LarpConfig
+from larp_core.model.modeling_larp import LarpModel
+from larp_core.recipes import ModelConfig
+
+
+def build_model(recipe: ModelConfig, vocab_size: int, seed: int) -> LarpModel:
+    """A new model: towers pretrained where the recipe says so, everything else drawn from `seed`.
+
+    Raises:
+        UserError: weights that cannot be found, or that do not match the recipe's towers.
+    """
+    torch.manual_seed(seed)
+    model = LarpModel(LarpConfig.from_recipe(recipe, vocab_size))
+    if recipe.audio.pretrained:
+        clap = _load(ClapModel, recipe.audio.pretrained, "model.audio.pretrained")
+        _copy_all(clap.audio_model, model.audio_model, recipe.audio.pretrained)
+    if recipe.text.pretrained:
+        bert = _load(BertModel, recipe.text.pretrained, "model.text.pretrained", add_pooling_layer=False)
+        _copy_all(bert, model.text_model, recipe.text.pretrained)
+    return model
+
+
+def _load(model_class: Any, name: str, field: str, **options: Any) -> Any:
+    try:
+        model, info = model_class.from_pretrained(name, output_loading_info=True, **options)
+    except OSError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{field}: cannot load '{name}': {reason}; give a folder with the weights, or a hub name"
+        ) from None
+    if info["missing_keys"]:
+        missing = sorted(info["missing_keys"])
+        raise UserError(
+            f"{field}: '{name}' lacks {len(missing)} weights of {model_class.__name__}, such as {missing[0]}"
+        )
+    return model
+
+
+def _copy_all(source: torch.nn.Module, target: torch.nn.Module, name: str) -> None:
+    try:
+        target.load_state_dict(source.state_dict(), strict=True)
+    except RuntimeError as error:
+        detail = str(error).splitlines()[-1].strip()
+        raise UserError(f"the weights of '{name}' do not match the recipe's tower: {detail}") from None

@@ -1,0 +1,122 @@
+"""Every file that the pipeline writes, by name (the table of files in the README's "What lies on disk")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class SharedPaths:
+    """Files that belong to no single dataset."""
+
+    data_dir: Path
+
+    @property
+    def steps(self) -> Path:
+        return self.data_dir / ".steps"
+
+    @property
+    def demo_world(self) -> Path:
+        """`mpd/*.json`, `lfm2b/*.tsv.bz2`, `audio/<track_uri>.mp3`."""
+        return self.data_dir / "demo_world"
+
+    @property
+    def audio(self) -> Path:
+        """Acquired audio, `ab/<track_uri>.<ext>`, shared by the datasets: a track needs one download."""
+        return self.data_dir / "audio"
+
+    @property
+    def reports(self) -> Path:
+        return self.data_dir / "reports"
+
+
+@dataclass(frozen=True)
+class DatasetPaths:
+    """Files of one dataset, below `<data_dir>/<dataset>/`."""
+
+    data_dir: Path
+    dataset: str
+
+    @property
+    def root(self) -> Path:
+        return self.data_dir / self.dataset
+
+    @property
+    def steps(self) -> Path:
+        return self.root / ".steps"
+
+    @property
+    def source(self) -> Path:
+        return self.root / "source.json"
+
+    @property
+    def playlists(self) -> Path:
+        return self.root / "playlists.parquet"
+
+    @property
+    def tracks(self) -> Path:
+        return self.root / "tracks.parquet"
+
+    @property
+    def interactions(self) -> Path:
+        return self.root / "interactions.parquet"
+
+    @property
+    def split_playlists(self) -> Path:
+        return self.root / "split" / "playlists.parquet"
+
+    @property
+    def split_tracks(self) -> Path:
+        return self.root / "split" / "tracks.parquet"
+
+    @property
+    def holdouts(self) -> Path:
+        return self.root / "split" / "holdouts.parquet"
+
+    @property
+    def metadata(self) -> Path:
+        return self.root / "metadata.parquet"
+
+    @property
+    def captions(self) -> Path:
+        return self.root / "captions.parquet"
+
+    @property
+    def ledger(self) -> Path:
+        return self.root / "ledger.parquet"
+
+    @property
+    def clips(self) -> Path:
+        return self.root / "clips.parquet"
+
+    @property
+    def clips_dir(self) -> Path:
+        """`ab/<track_uri>.flac`."""
+        return self.root / "clips"
+
+    @property
+    def mels(self) -> Path:
+        return self.root / "mels.npy"
+
+    @property
+    def mel_rows(self) -> Path:
+        return self.root / "mels.parquet"
+
+    @property
+    def graph(self) -> Path:
+        return self.root / "graph.duckdb"
+
+    @property
+    def pictures(self) -> Path:
+        """PNG files shown in the web UI."""
+        return self.root / "pictures"
+
+    def model(self, encoder: str) -> Path:
+        return self.root / "models" / encoder
+
+    def embeddings(self, encoder: str) -> Path:
+        return self.root / "embeddings" / f"{encoder}.parquet"
+
+    def scores(self, encoder: str) -> Path:
+        return self.root / "scores" / f"{encoder}.parquet"

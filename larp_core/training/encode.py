@@ -1,0 +1,68 @@
+"""Running the two towers over tracks, where each track may lack one modality."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from larp_core.losses.encoded import Features
+from larp_core.model.modeling_larp import LarpModel, fuse_modalities
+from larp_core.training.track_data import TrackBatch, TrackData
+
+INFERENCE_BATCH = 64
+
+
+def encode(model: LarpModel, batch: TrackBatch) -> Features:
+    """Unit vectors [T, D] of both modalities; a missing one is zeros and marked as missing."""
+    has_audio, has_text = batch.has_audio, batch.has_text
+    return Features(
+        audio=_scattered(model, has_audio, lambda: model.get_audio_features(batch.input_features)),
+        text=_scattered(
+            model,
+            has_text,
+            lambda: model.get_text_features(batch.input_ids[has_text], batch.attention_mask[has_text]),
+        ),
+        has_audio=has_audio,
+        has_text=has_text,
+    )
+
+
+def _scattered(model: LarpModel, present: Tensor, features: Callable[[], Tensor]) -> Tensor:
+    """Features of the present tracks put back in their rows. In training a batch norm needs two rows for a variance."""
+    rows = torch.zeros(len(present), model.config.projection_dim, device=present.device)
+    needed = 2 if model.training else 1
+    if int(present.sum()) < needed:
+        return rows
+    return rows.index_put((present.nonzero().squeeze(1),), features())
+
+
+def encode_all(model: LarpModel, data: TrackData, precision: str) -> Features:
+    """Features of every track of `data`, in inference mode; the model's training mode is put back."""
+    device, was_training = model.device, model.training
+    model.eval()
+    parts = []
+    with torch.inference_mode(), autocast(device, precision):
+        for positions in np.array_split(
+            np.arange(len(data.track_ids)), max(1, -(-len(data.track_ids) // INFERENCE_BATCH))
+        ):
+            parts.append(encode(model, data.batch(positions).to(device)))
+    model.train(was_training)
+    names = ("audio", "text", "has_audio", "has_text")
+    return Features(*(torch.cat([getattr(part, name) for part in parts]).clone() for name in names))
+
+
+def track_vectors(features: Features) -> np.ndarray:
+    """e = mean(a, t) of every track, float32 [N, D]."""
+    fused = fuse_modalities(features.audio, features.text, features.has_audio, features.has_text)
+    return fused.float().cpu().numpy()
+
+
+@contextlib.contextmanager
+def autocast(device: torch.device, precision: str) -> Iterator[None]:
+    """bf16 mixed precision where the recipe asks for it; float32 otherwise."""
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+        yield

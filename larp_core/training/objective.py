@@ -1,0 +1,172 @@
+"""A stage as "batch -> dict of losses". The loop does not know which stage it runs.
+
+Stage 1 is WTC, stage 2 adds TTC, stage 3 adds TPC (paper, equations 7 to 9); CLAP-FT is a loss of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from larp_core.data.csr import TrainGraph
+from larp_core.losses.clap import clap_contrast
+from larp_core.losses.encoded import EncodedBatch, Features, LossOptions
+from larp_core.losses.tpc import track_playlist_contrast
+from larp_core.losses.ttc import track_track_contrast
+from larp_core.losses.wtc import within_track_contrast
+from larp_core.model.fusion import MeanFusion
+from larp_core.model.modeling_larp import LarpModel
+from larp_core.model.momentum import FeatureQueue, MomentumEncoder
+from larp_core.recipes import ModelConfig, TrainingConfig
+from larp_core.training.encode import autocast, encode, encode_all
+from larp_core.training.sampler import Draw
+from larp_core.training.track_data import TrackBatch, TrackData
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """What distinguishes the stages: `losses` among wtc, ttc, tpc, clap; `fusion` of stage 3 is mean or attention."""
+
+    losses: tuple[str, ...]
+    fusion: str = "mean"
+
+    @property
+    def pairs(self) -> bool:
+        return "ttc" in self.losses
+
+
+GraphRelation = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+PLANS = {
+    "larp_wtc": StagePlan(("wtc",)),
+    "larp_ttc": StagePlan(("wtc", "ttc")),
+    "larp_ttc_continued": StagePlan(("wtc", "ttc")),
+    "larp_tpc": StagePlan(("wtc", "ttc", "tpc"), fusion="mean"),
+    "larp_tpc_fusion": StagePlan(("wtc", "ttc", "tpc"), fusion="attention"),
+    "clap_ft": StagePlan(("clap",)),
+}
+
+
+class Objective(Protocol):
+    """What the loop trains."""
+
+    model: LarpModel
+
+    def prepare(self, data: TrackData) -> None: ...
+
+    def losses(self, draw: Draw, batch: TrackBatch, epoch_progress: float) -> dict[str, Tensor]: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def train(self, mode: bool = True) -> nn.Module: ...
+
+
+class ClapObjective(nn.Module):
+    """CLAP-FT: the towers alone under symmetric InfoNCE."""
+
+    def __init__(self, model: LarpModel, temperature: float, precision: str) -> None:
+        super().__init__()
+        self.model = model
+        self.temperature = temperature
+        self.precision = precision
+
+    def prepare(self, data: TrackData) -> None:
+        """Nothing is cached."""
+
+    def losses(self, draw: Draw, batch: TrackBatch, epoch_progress: float) -> dict[str, Tensor]:
+        tracks = torch.from_numpy(draw.tracks).to(self.model.device)
+        with autocast(self.model.device, self.precision):
+            features = encode(self.model, batch)
+        return {"clap": clap_contrast(features, tracks, self.temperature)}
+
+
+class LarpObjective(nn.Module):
+    """LARP's losses with their momentum encoder, queue and, in stage 3, lookup tables.
+
+    Attributes:
+        tables: latest features of every train track [N, D], not differentiated (paper, section 3.2.3).
+    """
+
+    tables: Features
+
+    def __init__(
+        self, model: LarpModel, plan: StagePlan, graph: TrainGraph, recipe: ModelConfig, training: TrainingConfig
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.plan = plan
+        self.graph = graph
+        self.training_config = training
+        self.temperature = recipe.temperature
+        self.momentum = MomentumEncoder(model, recipe.momentum)
+        self.queue = FeatureQueue(recipe.queue_size, recipe.projection)
+        self.fuse: nn.Module = model.playlist_fusion if plan.fusion == "attention" else MeanFusion()
+
+    def prepare(self, data: TrackData) -> None:
+        """First rows of the lookup tables: the stage's starting weights over every train track."""
+        if "tpc" in self.plan.losses:
+            self.tables = encode_all(self.model, data, self.training_config.precision)
+
+    def losses(self, draw: Draw, batch: TrackBatch, epoch_progress: float) -> dict[str, Tensor]:
+        """The stage's losses by name.
+
+        Args:
+            batch: inputs of `draw.tracks`.
+            epoch_progress: epochs done so far, with fractions, for the ramp of soft labels.
+        """
+        with autocast(self.model.device, self.training_config.precision):
+            online = encode(self.model, batch)
+            with torch.no_grad():
+                self.momentum.follow(self.model)
+                slow = encode(self.momentum.model, batch)
+        step = self._encoded(draw, online, slow, epoch_progress)
+        found: dict[str, Tensor] = {}
+        if "wtc" in self.plan.losses:
+            found["wtc"] = within_track_contrast(step)
+        if "ttc" in self.plan.losses:
+            found["ttc"] = track_track_contrast(step)
+        if "tpc" in self.plan.losses:
+            found["tpc"] = track_playlist_contrast(step, self._playlists(draw))
+            self._update_tables(step.tracks, online)
+        self.queue.push(slow.audio, slow.text, step.tracks, slow.has_audio, slow.has_text)
+        return found
+
+    def _encoded(self, draw: Draw, online: Features, slow: Features, epoch_progress: float) -> EncodedBatch:
+        config, device = self.training_config, self.model.device
+        ramp = min(1.0, epoch_progress / config.soft_label_warmup_epochs) if config.soft_label_warmup_epochs else 1.0
+        return EncodedBatch(
+            tracks=torch.from_numpy(draw.tracks).to(device),
+            num_pairs=len(draw.playlists),
+            online=online,
+            keys=online if config.batch_keys == "online" else slow,
+            momentum=slow,
+            queue=self.queue,
+            playlists=torch.from_numpy(draw.playlists).to(device),
+            co_occurs=lambda left, right: self._relation(self.graph.co_occurs, left, right),
+            contains=lambda left, right: self._relation(self.graph.contains, left, right),
+            temperature=self.temperature,
+            options=LossOptions(config.queue_positives, config.targets == "diagonal", config.soft_label_weight * ramp),
+        )
+
+    def _relation(self, relation: GraphRelation, left: Tensor, right: Tensor) -> Tensor:
+        """A relation of the graph as a tensor; empty queue slots are related to nothing."""
+        found = relation(left.cpu().numpy(), right.cpu().numpy())
+        return torch.from_numpy(np.ascontiguousarray(found)).to(left.device)
+
+    def _playlists(self, draw: Draw) -> Features:
+        """Each drawn playlist's audio and text vectors from the tables' rows of its neighbours (equation 6)."""
+        neighbours = torch.from_numpy(draw.neighbours).to(self.model.device)
+        rows, there = neighbours.clamp(min=0), neighbours >= 0
+        tables = self.tables.filled()
+        known = there & tables.has_audio[rows]
+        audio, text = self.fuse(tables.audio[rows], known), self.fuse(tables.text[rows], known)
+        return Features(audio, text, known.any(1), known.any(1))
+
+    def _update_tables(self, tracks: Tensor, online: Features) -> None:
+        self.tables.audio[tracks] = online.audio.detach().to(self.tables.audio.dtype)
+        self.tables.text[tracks] = online.text.detach().to(self.tables.text.dtype)

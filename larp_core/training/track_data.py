@@ -1,0 +1,97 @@
+"""Tracks as tensors: captions as token ids, clips as rows of the memory-mapped mel array.
+
+Shapes: T tracks, L tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from larp_core.paths import DatasetPaths
+
+NO_MEL = -1
+
+
+@dataclass(frozen=True)
+class TrackBatch:
+    """Inputs of T tracks. `input_features` holds those with audio only, in order: [T with audio, 1, 1001, 64]."""
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    input_features: Tensor
+    has_audio: Tensor
+    has_text: Tensor
+
+    def to(self, device: torch.device) -> TrackBatch:
+        return TrackBatch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class TrackData:
+    """The inputs of a set of tracks, addressed by position.
+
+    Attributes:
+        track_ids: int32 [N], ascending.
+        input_ids, attention_mask: int64 [N, L]; rows of tracks without a caption hold padding only.
+        has_text: bool [N].
+        mel_rows: int64 [N], the row in `mels`, NO_MEL where the track has no clip.
+        mels: float16 [num_clips, 1001, 64], usually memory-mapped.
+    """
+
+    track_ids: np.ndarray
+    input_ids: Tensor
+    attention_mask: Tensor
+    has_text: Tensor
+    mel_rows: np.ndarray
+    mels: np.ndarray
+
+    def batch(self, positions: np.ndarray) -> TrackBatch:
+        """The inputs of the tracks at `positions` [T]; captions are cut to the longest of them."""
+        index = torch.from_numpy(positions.astype(np.int64))
+        attention_mask = self.attention_mask[index]
+        longest = max(int(attention_mask.sum(1).max()), 1)
+        rows = self.mel_rows[positions]
+        mels = np.asarray(self.mels[rows[rows != NO_MEL]], dtype=np.float32)
+        return TrackBatch(
+            input_ids=self.input_ids[index, :longest],
+            attention_mask=attention_mask[:, :longest],
+            input_features=torch.from_numpy(mels).unsqueeze(1),
+            has_audio=torch.from_numpy(rows != NO_MEL),
+            has_text=self.has_text[index],
+        )
+
+
+def load_captions(paths: DatasetPaths, split: str) -> pl.DataFrame:
+    """`track_id, caption` of a split's tracks that have one, by ascending id."""
+    tracks = pl.read_parquet(paths.split_tracks).filter(pl.col("split") == split)
+    return pl.read_parquet(paths.captions).join(tracks, on="track_id").select("track_id", "caption").sort("track_id")
+
+
+def load_track_data(
+    paths: DatasetPaths, track_ids: np.ndarray, tokenizer: PreTrainedTokenizerBase, max_tokens: int, mels: np.ndarray
+) -> TrackData:
+    """The inputs of `track_ids` (ascending int32)."""
+    tracks = pl.DataFrame({"track_id": track_ids}, schema={"track_id": pl.Int32})
+    captions = tracks.join(pl.read_parquet(paths.captions), on="track_id", how="left", maintain_order="left")["caption"]
+    rows = tracks.join(pl.read_parquet(paths.mel_rows), on="track_id", how="left", maintain_order="left")["row"]
+    tokens = _tokenize(tokenizer, captions.fill_null("").to_list(), max_tokens)
+    has_text = torch.from_numpy(captions.is_not_null().to_numpy().copy())
+    return TrackData(
+        track_ids=track_ids,
+        input_ids=tokens["input_ids"],
+        attention_mask=tokens["attention_mask"],
+        has_text=has_text,
+        mel_rows=rows.fill_null(NO_MEL).to_numpy().astype(np.int64),
+        mels=mels,
+    )
+
+
+def _tokenize(tokenizer: PreTrainedTokenizerBase, captions: list[str], max_tokens: int) -> Any:
+    return tokenizer(captions, padding="max_length", truncation=True, max_length=max_tokens, return_tensors="pt")

@@ -1,0 +1,83 @@
+"""`python -m larp_core`: by hand without Dagster, and never longer than the step that started it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+STEP = """
+import sys
+import dagster as dg
+from assets import launch
+from assets.factory import asset_of
+from larp_core import graph_of_steps
+from larp_core.settings import make_settings
+from larp_core.steps import Job, Step
+from pipeline.resources import resources_of
+
+data_dir, child = sys.argv[1:]
+step = Step("alone", "Sleeps.", "none:none", outputs=lambda job: [job.paths.root / "w.txt"], torch=True)
+settings = make_settings(data_dir=data_dir)
+launch.command_of = lambda job: [sys.executable, "-c", child, data_dir]
+asset = asset_of(Job(step, settings, "mpd"), group="mpd_training", kinds={"python"})
+dg.materialize([asset], resources=resources_of(settings))
+"""
+CHILD = """
+import os, pathlib, sys, time
+from larp_core.__main__ import _open_pipes
+with _open_pipes():
+    pathlib.Path(sys.argv[1], "child.pid").write_text(str(os.getpid()))
+    time.sleep(120)
+"""
+
+
+def larp_core(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "larp_core", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def is_running(process_id: int) -> bool:
+    status = Path(f"/proc/{process_id}/stat")
+    return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_steps_are_listed() -> None:
+    done = larp_core("steps")
+    assert done.returncode == 0
+    assert any(line.startswith("cold_start_split ") for line in done.stdout.splitlines())
+
+
+def test_a_mistake_is_one_line_and_status_2(tmp_path: Path) -> None:
+    for words, message in {
+        ("run", "clips", "--dataset", "mpd"): "mpd/clips needs mpd/mp3, which has not been made yet",
+        ("run", "nothing"): "unknown step 'nothing'",
+        ("run", "clips", "--dataset", "own"): "--dataset own is not among",
+        ("run", "clips", "--recipe", "papr"): "unknown recipe 'papr'",
+    }.items():
+        done = larp_core(*words, "--data-dir", str(tmp_path))
+        assert done.returncode == 2
+        assert done.stderr.startswith("larp: ") and done.stderr.count("\n") == 1, done.stderr
+        assert message in done.stderr
+
+
+def test_a_training_process_ends_with_its_killed_step(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    step = subprocess.Popen([sys.executable, "-c", STEP, str(tmp_path), CHILD], cwd=ROOT, env=environment)
+    try:
+        until = time.monotonic() + 60
+        note = tmp_path / "child.pid"
+        while not (note.exists() and note.read_text()) and time.monotonic() < until:
+            time.sleep(0.1)
+        child_id = int(note.read_text())
+        assert is_running(child_id)
+    finally:
+        step.send_signal(signal.SIGKILL)
+        step.wait()
+    until = time.monotonic() + 20
+    while is_running(child_id) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not is_running(child_id)

@@ -1,0 +1,31 @@
+"""Audio files that several tests need."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from audio_files import chirp, write_audio
+
+SHARED_DATA = Path(os.environ.get("LARP_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no real sample data at {SHARED_DATA}; set LARP_TEST_DATA to its folder")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def mp3_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[float], Path]:
+    """A mono 64 kbit/s MP3 of so many seconds, made once."""
+    folder = tmp_path_factory.mktemp("mp3")
+
+    def make(seconds: float) -> Path:
+        path = folder / f"{seconds:g}.mp3"
+        return path if path.exists() else write_audio(path, chirp(seconds, channels=1), b="64k")
+
+    return make

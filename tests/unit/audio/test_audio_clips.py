@@ -1,0 +1,247 @@
+"""Clips: exactly 480,000 samples of the right ten seconds, a typed reason where there is none, no clip cut twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import soundfile
+import soxr
+from audio_files import chirp, job_of, write_audio, write_tracks
+from hypothesis import given
+from hypothesis import strategies as st
+
+from larp_core.audio import clips as clips_module
+from larp_core.audio.acquire import acquire_audio
+from larp_core.audio.clips import SCHEMA, build_clips, resample, warning_of
+from larp_core.audio.ledger import Entry, Ledger, read_entries
+from larp_core.audio.offsets import NoClip, start_of_clip
+from larp_core.files import hash_file
+from larp_core.recipes import ClipConfig
+from larp_core.steps import Job
+
+URIS = ["long", "middle", "exact", "short", "gone"]
+CONFIG = ClipConfig()
+
+
+@pytest.fixture
+def job(tmp_path: Path, mp3_of: Callable[[float], Path]) -> Job:
+    """Tracks of 52, 30, just 10 and 9 s, and one whose file vanishes after acquisition."""
+    music = tmp_path / "music"
+    music.mkdir()
+    for uri, seconds in (("long", 52.0), ("middle", 30.0), ("short", 9.0), ("gone", 12.0)):
+        (music / f"{uri}.mp3").write_bytes(mp3_of(seconds).read_bytes())
+    soundfile.write(music / "exact.wav", chirp(10.0, rate_hz=8_000).T, 8_000)
+    job = job_of("clips", tmp_path / "data", mpd_dir=tmp_path, audio_dir=music)
+    write_tracks(job, [*URIS, "without audio"])
+    acquire_audio(job)
+    (music / "gone.mp3").unlink()
+    return job
+
+
+def rows_of(job: Job) -> dict[str, dict]:
+    clips = pl.read_parquet(job.paths.clips).join(pl.read_parquet(job.paths.tracks), on="track_id")
+    return {row["track_uri"]: row for row in clips.iter_rows(named=True)}
+
+
+def test_every_acquired_track_gets_a_clip_or_a_reason(job: Job) -> None:
+    report = build_clips(job)
+    rows = rows_of(job)
+    assert pl.read_parquet(job.paths.clips).schema == pl.Schema(SCHEMA)
+    assert {uri: row["status"] for uri, row in rows.items()} == {
+        "long": "ok",
+        "middle": "ok",
+        "exact": "ok",
+        "short": "too_short",
+        "gone": "corrupt",
+    }
+    for uri in ("long", "middle", "exact"):
+        path = job.paths.root / rows[uri]["path"]
+        info = soundfile.info(path)
+        assert (info.frames, info.samplerate, info.channels, info.subtype) == (480_000, 48_000, 1, "PCM_16")
+        assert hash_file(path) == rows[uri]["sha256"]
+        assert path == job.paths.clips_dir / uri[:2] / f"{uri}.flac"
+    assert 20 <= rows["long"]["start_seconds"] <= 22.1
+    assert rows["exact"]["start_seconds"] == 0
+    assert "10 s" in rows["short"]["detail"]
+    assert rows["gone"]["path"] is None
+    assert (report.num_rows, report.facts["num_ok"], report.facts["num_too_short"]) == (3, 3, 1)
+    assert Path(report.pictures["spectrograms"]).read_bytes().startswith(b"\x89PNG")
+    assert len(report.tables.popitem()[1]) == 2
+
+
+def test_the_clip_is_those_ten_seconds_of_the_source(job: Job) -> None:
+    """Against the slow, obvious way: decode all, cut, resample."""
+    build_clips(job)
+    for uri, source in (("long", "long.mp3"), ("middle", "middle.mp3")):
+        row = rows_of(job)[uri]
+        samples, rate_hz = soundfile.read(job.settings.audio_dir / source, dtype="float32", always_2d=True)
+        start = round(row["start_seconds"] * rate_hz)
+        expected = soxr.resample(samples[start : start + 10 * rate_hz].mean(axis=1), rate_hz, 48_000, quality="HQ")
+        clip = soundfile.read(job.paths.root / row["path"], dtype="float32")[0]
+        np.testing.assert_allclose(clip, expected, atol=1 / 32_000)
+
+
+def test_a_second_run_cuts_nothing_and_leaves_the_same_bytes(job: Job) -> None:
+    build_clips(job)
+    before = job.paths.clips.read_bytes()
+    times = {path: path.stat().st_mtime_ns for path in job.paths.clips_dir.rglob("*.flac")}
+    report = build_clips(job)
+    assert report.facts["num_cut_now"] == 1  # the one that can't be cut is tried again
+    assert job.paths.clips.read_bytes() == before
+    assert {path: path.stat().st_mtime_ns for path in job.paths.clips_dir.rglob("*.flac")} == times
+
+
+def test_a_run_from_nothing_gives_the_same_bytes(job: Job) -> None:
+    build_clips(job)
+    before = job.paths.clips.read_bytes()
+    job.paths.clips.unlink()
+    (job.paths.clips_dir / "lo" / "long.flac").unlink()
+    assert build_clips(job).facts["num_cut_now"] == 4
+    assert job.paths.clips.read_bytes() == before
+
+
+@pytest.mark.parametrize("change", ["file deleted", "source changed", "seed changed", "cutter changed"])
+def test_what_has_changed_is_cut_again(job: Job, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    build_clips(job)
+    before = rows_of(job)["long"]
+    if change == "file deleted":
+        (job.paths.root / before["path"]).unlink()
+    elif change == "source changed":
+        write_audio(job.settings.audio_dir / "long.mp3", chirp(55.0, channels=1, level=0.3), b="64k")
+        acquire_audio(job)
+    elif change == "cutter changed":
+        monkeypatch.setattr(clips_module, "CUTTER_VERSION", 2)
+    else:
+        recipe = replace(job.recipe, clip=replace(job.recipe.clip, seed=1))
+        job = Job(job.step, replace(job.settings, recipe=recipe), job.dataset)
+    build_clips(job)
+    after = rows_of(job)["long"]
+    assert after["status"] == "ok"
+    assert (job.paths.root / after["path"]).exists()
+    assert (after["sha256"] == before["sha256"]) == (change in ("file deleted", "cutter changed"))
+
+
+def test_no_audio_at_all_is_a_table_without_rows(tmp_path: Path) -> None:
+    job = job_of("clips", tmp_path / "data", mpd_dir=tmp_path)
+    write_tracks(job, ["a", "b"])
+    acquire_audio(job)
+    report = build_clips(job)
+    assert (report.num_rows, report.pictures) == (0, {})
+    assert pl.read_parquet(job.paths.clips).schema == pl.Schema(SCHEMA)
+
+
+def test_silence_and_clipping_are_flagged_and_rubbish_is_corrupt(tmp_path: Path) -> None:
+    music = tmp_path / "music"
+    music.mkdir()
+    rate_hz = 16_000
+    loud = np.clip(3 * chirp(11.0, rate_hz, channels=1)[0], -1, 1)
+    broken = loud.copy()
+    broken[40_000:120_000] = np.nan
+    for name, samples in (("silent", 0 * loud), ("loud", loud), ("fine", loud / 4), ("broken", broken)):
+        soundfile.write(music / f"{name}.wav", samples, rate_hz, subtype="FLOAT")
+    job = job_of("clips", tmp_path / "data", mpd_dir=tmp_path, audio_dir=music)
+    write_tracks(job, ["silent", "loud", "fine", "broken"])
+    acquire_audio(job)
+    build_clips(job)
+    rows = rows_of(job)
+    assert {uri: row["status"] for uri, row in rows.items()} == {
+        "silent": "ok",
+        "loud": "ok",
+        "fine": "ok",
+        "broken": "corrupt",
+    }
+    assert (rows["silent"]["detail"], rows["fine"]["detail"]) == ("silent", "")
+    assert rows["loud"]["detail"].startswith("clipped")
+
+
+def test_every_odd_file_ends_as_a_clip_or_a_reason(shared_data: Path, tmp_path: Path) -> None:
+    files = sorted((shared_data / "audio_odd").iterdir()) + sorted((shared_data / "audio").glob("l*"))
+    music = tmp_path / "music"
+    music.mkdir()
+    rows = "".join(f'odd:{i},"{path}"\n' for i, path in enumerate(files))
+    (music / "mapping.csv").write_text("track_uri,file\n" + rows)
+    job = job_of("clips", tmp_path / "data", mpd_dir=tmp_path, audio_dir=music)
+    write_tracks(job, [f"odd:{i}" for i in range(len(files))])
+    acquire_audio(job)
+    build_clips(job)
+    entries = read_entries(job.paths.ledger)
+    got = {entry.track_id for entry in entries.values() if entry.status == "ok"}
+    assert len(entries) == len(files)
+    assert {entry.status for entry in entries.values()} == {"ok", "corrupt"}
+    assert all(entry.detail for entry in entries.values() if entry.status != "ok")
+    clips = pl.read_parquet(job.paths.clips)
+    assert set(clips["track_id"]) == got
+    assert set(clips["status"]) == {"ok", "too_short"}
+    for path in clips["path"].drop_nulls():
+        assert soundfile.info(job.paths.root / path).frames == 480_000
+    assert (clips["status"] == "ok").sum() >= 12
+
+
+@given(st.text(min_size=1, max_size=30), st.floats(0, 600), st.integers(0, 3))
+def test_a_start_leaves_the_margins_it_can(uri: str, duration: float, seed: int) -> None:
+    config = ClipConfig(seed=seed)
+    start = start_of_clip(uri, duration, config)
+    if isinstance(start, NoClip):
+        assert duration < 10
+        return
+    margin = min(20.0, (duration - 10) / 2)
+    assert margin - 0.001 <= start <= duration - 10 - margin + 1e-9
+    assert start == start_of_clip(uri, duration, config)
+
+
+def test_starts_are_uniform_between_the_margins() -> None:
+    starts = np.array([start_of_clip(f"track {i}", 150.0, CONFIG) for i in range(4_000)])
+    share, _ = np.histogram(starts, bins=10, range=(20, 120))
+    assert share.sum() == 4_000
+    assert share.min() > 330
+    assert share.max() < 470
+    other = np.array([start_of_clip(f"track {i}", 150.0, ClipConfig(seed=1)) for i in range(4_000)])
+    assert abs(np.corrcoef(starts, other)[0, 1]) < 0.06
+
+
+def test_the_released_code_starts_on_whole_seconds_or_not_at_all() -> None:
+    config = ClipConfig(offsets="released_code", margin_seconds=0.0)
+    assert start_of_clip("x", 10.0, config) == 0.0
+    for duration in (
+        9.9,
+        10.5,
+        11.0,
+        11.9,
+        31.0,
+        31.99,
+        221.5,
+    ):  # floor((length - 11) % 10) is 0, or nothing to draw from
+        assert isinstance(start_of_clip("x", duration, config), NoClip)
+    starts = {start_of_clip(f"track {i}", 15.5, config) for i in range(200)}
+    assert starts == {0.0, 1.0, 2.0, 3.0, 4.0}  # numpy's arange(0, 15.5 - 11)
+    starts = {start_of_clip(f"track {i}", 15.0, config) for i in range(200)}
+    assert starts == {0.0, 1.0, 2.0, 3.0}
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000])
+def test_resampling_gives_exactly_ten_seconds_of_the_same_tone(rate_hz: int) -> None:
+    def tone(rate: int) -> np.ndarray:
+        return np.sin(2 * np.pi * 440 * np.arange(10 * rate) / rate).astype(np.float32)
+
+    resampled = resample(tone(rate_hz), rate_hz, CONFIG)
+    assert resampled.shape == (480_000,)
+    np.testing.assert_allclose(resampled[4_800:-4_800], tone(48_000)[4_800:-4_800], atol=2e-3)
+
+
+def test_warnings() -> None:
+    assert warning_of(np.zeros(100, np.float32)) == "silent"
+    assert warning_of(np.full(100, 1.0, np.float32)) == "clipped: 100.0% of samples at full scale"
+    assert warning_of(np.full(100, 0.5, np.float32)) == ""
+
+
+def test_tracks_whose_audio_was_not_got_have_no_clip(job: Job) -> None:
+    ledger = Ledger(job.paths.ledger)
+    ledger.record(Entry(0, "removed", "yt-dlp"))
+    ledger.save()
+    build_clips(job)
+    assert "long" not in rows_of(job)

@@ -1,0 +1,68 @@
+"""The ledger: typed outcomes, what may be tried again, and files that are never half written."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from larp_core.audio import ledger as ledger_module
+from larp_core.audio.ledger import (
+    MAX_ATTEMPTS_ON_ERROR,
+    SCHEMA,
+    STATUSES,
+    Entry,
+    Ledger,
+    has_retriable_outcomes,
+    read_entries,
+)
+
+NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
+
+
+def test_rows_come_back_as_they_were_in_the_order_of_ids(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.parquet")
+    full = Entry(7, "ok", "yt-dlp", "audio/ab/x.mp3", "00", 52.5, "libsndfile", 1, NOON)
+    bare = Entry(2, "not_found", "local", detail="no such file")
+    ledger.record(full)
+    ledger.record(bare)
+    frame = ledger.save()
+    assert pl.read_parquet(ledger.path).schema == pl.Schema(SCHEMA)
+    assert frame["track_id"].to_list() == [2, 7]
+    assert read_entries(ledger.path) == {2: bare, 7: full}
+
+
+def test_an_empty_ledger_keeps_its_schema(tmp_path: Path) -> None:
+    Ledger(tmp_path / "ledger.parquet").save()
+    assert pl.read_parquet(tmp_path / "ledger.parquet").schema == pl.Schema(SCHEMA)
+    assert not has_retriable_outcomes(tmp_path / "ledger.parquet")
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_only_refusals_and_errors_are_tried_again(tmp_path: Path, status: str) -> None:
+    ledger = Ledger(tmp_path / "ledger.parquet")
+    ledger.record(Entry(1, status, "yt-dlp", attempts=1))
+    ledger.save()
+    assert has_retriable_outcomes(ledger.path) == (status in ("rate_limited", "bot_check", "error"))
+
+
+def test_errors_are_given_up_in_the_end_and_refusals_never() -> None:
+    assert not Entry(1, "error", "yt-dlp", attempts=MAX_ATTEMPTS_ON_ERROR).is_retriable
+    assert Entry(1, "rate_limited", "yt-dlp", attempts=100).is_retriable
+
+
+def test_no_ledger_has_nothing_to_try_again(tmp_path: Path) -> None:
+    assert not has_retriable_outcomes(tmp_path / "ledger.parquet")
+
+
+def test_an_unknown_status_is_a_mistake_of_the_code() -> None:
+    with pytest.raises(ValueError, match="unknown status 'fine'"):
+        Entry(1, "fine", "yt-dlp")
+
+
+def test_it_is_saved_while_it_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "SAVE_EVERY_SECONDS", 0.0)
+    Ledger(tmp_path / "ledger.parquet").record(Entry(1, "ok", "store"))
+    assert read_entries(tmp_path / "ledger.parquet")[1].status == "ok"

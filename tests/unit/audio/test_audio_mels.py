@@ -1,0 +1,127 @@
+"""Log-mels: CLAP's own numbers, one row a clip in the order of ids, and an array even of nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import soundfile
+import torch
+from audio_files import chirp, job_of, write_tracks
+from transformers import ClapFeatureExtractor
+
+from larp_core.audio.acquire import acquire_audio
+from larp_core.audio.clips import build_clips, resample
+from larp_core.audio.decode import measure, read_window
+from larp_core.audio.mels import build_mels, load_mels, log_mel
+from larp_core.errors import UserError
+from larp_core.recipes import ClipConfig
+from larp_core.steps import Job
+
+
+def clap_mel(samples: np.ndarray) -> np.ndarray:
+    """The slow twin: [1001, 64] as CLAP's own feature extractor computes it."""
+    extractor = ClapFeatureExtractor(frequency_min=50, truncation="rand_trunc")
+    features = extractor(samples.astype(np.float64), sampling_rate=48_000, return_tensors="np")["input_features"]
+    return features[0, 0]
+
+
+@pytest.fixture(scope="module")
+def waveforms() -> np.ndarray:
+    noise = np.random.default_rng(3).normal(0, 0.1, 480_000)
+    melody = chirp(10.0, 48_000, channels=1)[0]
+    quiet = melody * 1e-3
+    return np.stack([melody, noise, melody + 0.3 * noise, quiet]).astype(np.float32)
+
+
+def assert_same_mels(mel: np.ndarray, expected: np.ndarray) -> None:
+    """Within 1e-3 dB wherever a band is near enough to the frame's loudest; far below it, both are rounding noise."""
+    difference = np.abs(mel - expected)
+    audible = expected > expected.max(axis=-1, keepdims=True) - 50
+    assert audible.mean() > 0.1
+    assert difference[audible].max() < 1e-3
+    assert difference.max() < 0.3
+
+
+def test_log_mels_are_those_of_clap(waveforms: np.ndarray) -> None:
+    mels = log_mel(torch.from_numpy(waveforms)).numpy()
+    assert mels.shape == (4, 1001, 64)
+    for mel, samples in zip(mels, waveforms, strict=True):
+        assert_same_mels(mel, clap_mel(samples))
+
+
+def test_log_mels_of_real_music_are_those_of_clap(shared_data: Path) -> None:
+    for name in ("howler__80s_vibe.mp3", "mdn__drums.mp3", "librosa__pibble.ogg"):
+        path = shared_data / "audio" / name
+        samples = resample(*read_window(path, 20.0, 10.0, measure(path)), ClipConfig())
+        assert_same_mels(log_mel(torch.from_numpy(samples[None])).numpy()[0], clap_mel(samples))
+
+
+def test_silence_is_the_floor_and_another_length_is_refused() -> None:
+    assert torch.equal(log_mel(torch.zeros(1, 480_000)), torch.full((1, 1001, 64), -100.0))
+    with pytest.raises(ValueError, match="480000 samples at 48000 Hz, not 441000"):
+        log_mel(torch.zeros(1, 441_000))
+
+
+@pytest.fixture
+def job(tmp_path: Path, mp3_of: Callable[[float], Path]) -> Job:
+    music = tmp_path / "music"
+    music.mkdir()
+    for index in range(20):
+        soundfile.write(music / f"t{index}.flac", chirp(10.5, 8_000, 1, level=0.9 / (index + 1)).T, 8_000)
+    (music / "t7.flac").write_text("broken")
+    job = job_of("mels", tmp_path / "data", mpd_dir=tmp_path, audio_dir=music)
+    write_tracks(job, [f"t{index}" for index in range(20)])
+    acquire_audio(job)
+    build_clips(job)
+    return job
+
+
+def test_rows_are_the_clips_in_the_order_of_ids(job: Job) -> None:
+    report = build_mels(job)
+    mels, rows = load_mels(job.paths), pl.read_parquet(job.paths.mel_rows)
+    assert (mels.shape, mels.dtype) == ((19, 1001, 64), np.float16)
+    assert isinstance(mels, np.memmap)
+    assert rows.schema == pl.Schema({"track_id": pl.Int32, "row": pl.Int32})
+    assert rows["track_id"].to_list() == [i for i in range(20) if i != 7]
+    assert rows["row"].to_list() == list(range(19))
+    clips = pl.read_parquet(job.paths.clips)
+    for track_id, row in ((0, 0), (8, 7), (19, 18)):
+        path = clips.filter(pl.col("track_id") == track_id)["path"].item()
+        samples = soundfile.read(job.paths.root / path, dtype="float32")[0]
+        expected = log_mel(torch.from_numpy(samples[None])).numpy()[0]
+        np.testing.assert_allclose(mels[row].astype(np.float32), expected, atol=0.04)  # half a step of float16 at 64
+    assert report.num_rows == 19
+    assert Path(report.pictures["log-mel spectrograms"]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_clips_give_the_same_bytes(job: Job) -> None:
+    build_mels(job)
+    before = job.paths.mels.read_bytes()
+    build_mels(job)
+    assert job.paths.mels.read_bytes() == before
+
+
+def test_no_clips_are_an_empty_array(tmp_path: Path) -> None:
+    job = job_of("mels", tmp_path / "data", mpd_dir=tmp_path)
+    write_tracks(job, ["a"])
+    acquire_audio(job)
+    build_clips(job)
+    assert build_mels(job).num_rows == 0
+    assert load_mels(job.paths).shape == (0, 1001, 64)
+    assert load_mels(job.paths).dtype == np.float16
+    assert pl.read_parquet(job.paths.mel_rows).height == 0
+
+
+def test_a_lost_clip_is_named_and_the_old_array_stays(job: Job) -> None:
+    build_mels(job)
+    before = job.paths.mels.read_bytes()
+    lost = job.paths.root / pl.read_parquet(job.paths.clips)["path"][3]
+    lost.unlink()
+    with pytest.raises(UserError, match=lost.name):
+        build_mels(job)
+    assert job.paths.mels.read_bytes() == before
+    assert not list(job.paths.root.glob(".*partial*"))

@@ -1,0 +1,199 @@
+"""Sources: the user's folder and its mapping, and yt-dlp against real HTTP answers on loopback."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from larp_core.audio.names import safe_file_name, track_file
+from larp_core.audio.server import serve_folder
+from larp_core.audio.sources import LocalFolder, Track, YtDlp, _refusal
+from larp_core.errors import UserError
+
+SPOTIFY_ID = "0UaMYEvWZi0ZqiDOoHU3YI"
+
+
+def fetch(folder: Path, uri: str):
+    return LocalFolder(folder).fetch(Track(1, uri), folder)
+
+
+def test_files_are_found_by_name_at_any_depth(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    for name in (f"{SPOTIFY_ID}.mp3", "deep/lfm:12.OGG", f"{safe_file_name('lfm:13')}.flac", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    assert fetch(tmp_path, SPOTIFY_ID).path == tmp_path / f"{SPOTIFY_ID}.mp3"
+    assert fetch(tmp_path, "lfm:12").path == tmp_path / "deep/lfm:12.OGG"
+    assert fetch(tmp_path, "lfm:13").status == "ok"
+    missing = fetch(tmp_path, "notes")
+    assert missing.status == "not_found"
+    assert "LARP_AUDIO_DIR" in missing.detail
+
+
+def test_a_mapping_names_files_here_and_elsewhere(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "folder", tmp_path / "Ünïcode, song.mp3"
+    folder.mkdir()
+    elsewhere.write_bytes(b"x")
+    (folder / "one.mp3").write_bytes(b"x")
+    rows = [
+        "track_uri,file,note",
+        f"spotify:track:{SPOTIFY_ID},one.mp3,mine",
+        f'lfm:1,"{elsewhere}",',
+        "lfm:2,one.mp3,",
+    ]
+    (folder / "mapping.csv").write_text("\ufeff" + "\r\n".join(rows), encoding="utf-8")
+    assert fetch(folder, SPOTIFY_ID).path == folder / "one.mp3"
+    assert fetch(folder, "lfm:1").path == elsewhere
+    assert fetch(folder, "lfm:2").path == folder / "one.mp3"
+    assert fetch(folder, "lfm:3").status == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", r"mapping.csv, line 1: the header lacks"),
+        ("uri;file\nx;one.mp3\n", r"line 1: the header lacks track_uri or file; make it 'track_uri,file'"),
+        ("track_uri,file\nx,one.mp3\ny,two.mp3\n", r"line 3: file 'two.mp3' does not exist; correct"),
+        ("track_uri,file\nx\n", r"line 2: track_uri or file is empty; fill in"),
+        ("track_uri,file\n,one.mp3\n", r"line 2: track_uri or file is empty"),
+        ("track_uri,file\nx,one.mp3\nx,1.mp3\n", r"line 3: track_uri 'x' has another file"),
+        ("track_uri,file\nx,.\n", r"line 2: file '.' does not exist"),
+    ],
+)
+def test_a_bad_mapping_names_file_line_and_remedy(tmp_path: Path, text: str, complaint: str) -> None:
+    for name in ("one.mp3", "1.mp3"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "mapping.csv").write_text(text)
+    with pytest.raises(UserError, match=complaint) as raised:
+        LocalFolder(tmp_path)
+    assert "\n" not in str(raised.value)
+    assert str(tmp_path) in str(raised.value)
+
+
+def test_a_mapping_that_is_no_text_says_so(tmp_path: Path) -> None:
+    (tmp_path / "mapping.csv").write_bytes(b"\xff\xfe\x00t\x00r")
+    with pytest.raises(UserError, match="not CSV in UTF-8"):
+        LocalFolder(tmp_path)
+
+
+def test_a_folder_that_cannot_be_used_says_why(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"LARP_AUDIO_DIR: .* does not exist"):
+        LocalFolder(tmp_path / "nope")
+    with pytest.raises(UserError, match="holds no audio"):
+        LocalFolder(tmp_path)
+    (tmp_path / "file.mp3").write_bytes(b"x")
+    with pytest.raises(UserError, match="is not a folder"):
+        LocalFolder(tmp_path / "file.mp3")
+
+
+@given(st.text(min_size=1, max_size=200), st.text(min_size=1, max_size=200))
+def test_file_names_are_safe_and_different(first: str, second: str) -> None:
+    name = safe_file_name(first)
+    assert len(f"{name}.partial.flac".encode()) < 200
+    assert name.isascii()
+    assert not set(name) & set('/\\:*?"<>|\0 ')
+    assert not name.startswith(".")
+    assert (name == safe_file_name(second)) == (first == second)
+
+
+def test_spotify_ids_keep_their_name() -> None:
+    assert track_file(Path("clips"), SPOTIFY_ID, ".flac") == Path("clips/0U") / f"{SPOTIFY_ID}.flac"
+
+
+def test_yt_dlp_downloads_direct_links_byte_by_byte(tmp_path: Path, mp3_of: Callable[[float], Path]) -> None:
+    web, store = tmp_path / "web", tmp_path / "store"
+    web.mkdir()
+    store.mkdir()
+    original = mp3_of(3.0).read_bytes()
+    for uri in (SPOTIFY_ID, "a b/c"):
+        (web / f"{safe_file_name(uri)}.mp3").write_bytes(original)
+    with serve_folder(web) as server:
+        source = YtDlp(server.url + "/{file_name}.mp3", extractors=("generic",))
+        outcomes = [source.fetch(Track(i, uri), store) for i, uri in enumerate((SPOTIFY_ID, "a b/c"))]
+        missing = source.fetch(Track(3, "missing"), store)
+    assert [outcome.status for outcome in outcomes] == ["ok", "ok"]
+    assert len({outcome.path for outcome in outcomes}) == 2
+    assert all(outcome.path.read_bytes() == original and outcome.path.parent == store for outcome in outcomes)
+    assert all(outcome.path.suffix == ".mp3" for outcome in outcomes)
+    assert (missing.status, missing.path) == ("not_found", None)
+    assert "404" in missing.detail
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """Answers `/<code>.mp3` with that status, and a code of 200 with a web page."""
+
+    def do_GET(self) -> None:
+        code = int(self.path.strip("/").split(".")[0])
+        body = b"<html><body>No music here</body></html>"
+        self.send_response(code)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def refusing() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (404, "not_found"),
+        (410, "removed"),
+        (429, "rate_limited"),
+        (451, "geo_blocked"),
+        (403, "error"),
+        (200, "not_found"),
+    ],
+)
+def test_http_refusals_are_typed(refusing: str, tmp_path: Path, code: int, status: str) -> None:
+    source = YtDlp(refusing + "/{track_uri}.mp3", extractors=("generic",))
+    outcome = source.fetch(Track(1, str(code)), tmp_path)
+    assert (outcome.status, outcome.path) == (status, None)
+    assert outcome.detail
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dead_network_is_an_error_to_try_again(tmp_path: Path) -> None:
+    with serve_folder(tmp_path) as server:
+        url = server.url
+    outcome = YtDlp(url + "/{track_uri}.mp3", extractors=("generic",)).fetch(Track(1, "x"), tmp_path)
+    assert outcome.status == "error"
+    assert "refused" in outcome.detail.lower()
+
+
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        ("[youtube] x: Sign in to confirm you're not a bot. Use --cookies", "bot_check"),
+        ("[youtube] x: Sign in to confirm you’re not a bot.", "bot_check"),
+        ("[youtube] x: Sign in to confirm your age. This video may be inappropriate for some users.", "age_gated"),
+        (
+            "[youtube] x: Video unavailable. This content isn't available, try again later. rate-limited by",
+            "rate_limited",
+        ),
+        ("[youtube] x: The uploader has not made this video available in your country", "geo_blocked"),
+        ("[youtube] x: Private video. Sign in if you've been granted access", "removed"),
+        ("[youtube] x: Video unavailable", "removed"),
+        ("Unable to write data: No space left on device", "error"),
+    ],
+)
+def test_messages_of_video_sites_are_typed(message: str, status: str) -> None:
+    from yt_dlp.utils import DownloadError
+
+    assert _refusal(DownloadError(f"ERROR: {message}")).status == status

@@ -1,0 +1,53 @@
+"""Fixtures of the benchmark's tests: the tiny dataset of `benchmark_world`, scored or trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from benchmark_world import write_embeddings, write_names, write_split, write_training
+
+from larp_core.graph_of_steps import ENCODERS, STEPS, TRAINED
+from larp_core.paths import DatasetPaths
+from larp_core.settings import Settings, make_settings
+from larp_core.steps import Job
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return make_settings(data_dir=str(tmp_path), recipe="smoke")
+
+
+@pytest.fixture
+def paths(settings: Settings) -> DatasetPaths:
+    """The dataset `mpd` with split and names."""
+    paths = settings.paths("mpd")
+    write_split(paths)
+    write_names(paths)
+    return paths
+
+
+@pytest.fixture
+def scored(settings: Settings) -> Settings:
+    """Both datasets with the scores of every encoder; `bert` is pretrained, `htsat` is not."""
+    for number, dataset in enumerate(settings.datasets):
+        paths = settings.paths(dataset)
+        write_split(paths, seed=number)
+        write_names(paths)
+        for encoder in ENCODERS:
+            signal = {"htsat": 0.0, "mel_statistics": 50.0}.get(encoder, 3.0 if encoder == "larp_ttc" else 0.5)
+            write_embeddings(paths, encoder, signal, pretrained=encoder == "bert", seed=number)
+            Job(STEPS[f"scores/{encoder}"], settings, dataset).work()
+        Job(STEPS["scores/metadata"], settings, dataset).work()
+    return settings
+
+
+@pytest.fixture
+def trained(settings: Settings) -> Settings:
+    """Both datasets with the curves of every stage."""
+    for dataset in settings.datasets:
+        for number, encoder in enumerate(TRAINED):
+            best = 0 if encoder == "larp_tpc" else 3
+            recall = [0.05 + 0.005 * number - 0.002 * (epoch - best) ** 2 for epoch in range(6)]
+            write_training(settings.paths(dataset), encoder, recall, best)
+    return settings

@@ -1,0 +1,167 @@
+"""Tables 1 to 3 on two tiny datasets: counts against slow twins, names, bold, marks and captions."""
+
+import dataclasses
+import itertools
+import re
+
+import numpy as np
+import polars as pl
+import pytest
+
+from larp_core.benchmark.markdown import table
+from larp_core.benchmark.names import DISPLAY_NAMES
+from larp_core.benchmark.split_statistics import homogeneity, playlist_members
+from larp_core.files import hash_file, write_parquet
+from larp_core.graph_of_steps import ENCODERS, STEPS
+from larp_core.settings import Settings
+from larp_core.steps import Job, Report
+
+
+def build(settings: Settings, name: str) -> tuple[Report, pl.DataFrame, str]:
+    job = Job(STEPS[name], settings)
+    report = job.work()
+    return report, pl.read_parquet(job.outputs[0]), job.outputs[1].read_text(encoding="utf-8")
+
+
+def test_every_encoder_has_a_display_name() -> None:
+    assert set(DISPLAY_NAMES) == set(ENCODERS)
+    assert len(set(DISPLAY_NAMES.values())) == len(ENCODERS)
+
+
+def test_table_1_counts_what_is_there(scored: Settings) -> None:
+    report, frame, text = build(scored, "table_1")
+    assert report.num_rows == 6
+    test = frame.filter(dataset="lfm", split="test").row(0, named=True)
+    assert (test["num_tracks"], test["num_playlists"], test["tracks_per_playlist"]) == (60, 24, 10.0)
+    assert test["playlists_per_track"] == pytest.approx(24 * 10 / 60)
+    train = frame.filter(dataset="mpd", split="train").row(0, named=True)
+    assert (train["num_tracks"], train["num_playlists"], train["homogeneity"]) == (60, 6, None)
+    assert (train["paper_num_tracks"], train["paper_num_playlists"]) == (98_552, None)
+    assert frame.filter(dataset="lfm", split="test")["paper_homogeneity"].to_list() == [0.56]
+    assert frame.filter(split="valid")["paper_num_tracks"].to_list() == [None, None]
+    assert "homogeneity (paper)" in text and "LARP-WTC" in text
+
+
+def test_train_playlists_count_only_train_tracks(scored: Settings) -> None:
+    paths = scored.paths("mpd")
+    before = playlist_members(paths)
+    stray = pl.DataFrame({"playlist_id": [0, 0], "track_id": [100, 0], "position": [10, 11]})
+    write_parquet(pl.concat([pl.read_parquet(paths.interactions), stray.cast(pl.Int32)]), paths.interactions)
+    write_parquet(pl.concat([pl.read_parquet(paths.interactions)] * 2), paths.interactions)
+    added = playlist_members(paths).join(before, on=["playlist_id", "track_id"], how="anti")
+    assert set(added["track_id"]) <= {0}
+
+
+def test_homogeneity_equals_all_pairs(scored: Settings) -> None:
+    paths = scored.paths("mpd")
+    members = playlist_members(paths).filter(pl.col("split") == "test")
+    frame = pl.read_parquet(paths.embeddings("larp_wtc")).drop_nulls("audio_vector")
+    vectors = {t: np.array(v) for t, v in frame.select("track_id", "audio_vector").iter_rows()}
+    means = []
+    for group in members.partition_by("playlist_id"):
+        known = [vectors[t] for t in group["track_id"] if t in vectors]
+        pairs = itertools.combinations(known, 2)
+        means.append(np.mean([a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in pairs]))
+    value, num_playlists = homogeneity(paths, members)
+    assert value == pytest.approx(np.mean(means))
+    assert num_playlists == 24
+
+
+def test_homogeneity_without_sound_is_null(scored: Settings) -> None:
+    path = scored.paths("mpd").embeddings("larp_wtc")
+    silent = pl.lit(None, pl.List(pl.Float32)).alias("audio_vector")
+    write_parquet(pl.read_parquet(path).with_columns(silent), path)
+    _, frame, text = build(scored, "table_1")
+    assert frame.filter(dataset="mpd", split="test")["homogeneity"].to_list() == [None]
+    assert frame.filter(dataset="lfm", split="test")["homogeneity"][0] is not None
+    assert "(0 in mpd, 24 in lfm)" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        (
+            "table_2",
+            "random, same artist, artist + album, caption TF-IDF, mel statistics, CLAP-FT, LARP (TPC-fusion), oracle",
+        ),
+        (
+            "table_3",
+            "random, caption TF-IDF, BERT, HTS-AT (untrained), LARP-WTC, LARP-TTC, TTC continued, LARP-TPC, "
+            "LARP-TPC-fusion, oracle",
+        ),
+    ],
+)
+def test_rows_and_their_values(scored: Settings, name: str, rows: str) -> None:
+    names = rows.split(", ")
+    report, frame, _ = build(scored, name)
+    columns = ["dataset", "row", "recommender", "metric", "k", "value", "ci_low", "ci_high", "at_chance"]
+    assert frame.columns == columns
+    assert report.num_rows == frame.height == len(names) * 6 * 2
+    for dataset in ("mpd", "lfm"):
+        own = frame.filter(dataset=dataset)
+        assert own["row"].unique(maintain_order=True).to_list() == names
+        scores = pl.read_parquet(scored.paths(dataset).scores("larp_tpc_fusion")).filter(metric="ndcg", k=20)
+        shown = own.filter(pl.col("row").str.contains("fusion")).filter(metric="ndcg", k=20)
+        assert shown["value"].to_list() == scores["value"].to_list()
+        assert shown["recommender"].to_list() == ["ItemKNN"]
+
+
+def test_bold_is_the_best_learned_row(scored: Settings) -> None:
+    """Mel statistics and TF-IDF are planted to be better, and HTS-AT is untrained: none of them is learned."""
+    _, frame, text = build(scored, "table_3")
+    others = ("random", "oracle", "caption TF-IDF", "HTS-AT (untrained)")
+    learned = frame.filter(~pl.col("row").is_in(others))
+    best = learned.filter(pl.col("value") == pl.col("value").max().over("dataset", "metric", "k"))
+    expected = {f"{row['value']:.4f} [{row['ci_low']:.4f}, {row['ci_high']:.4f}]" for row in best.iter_rows(named=True)}
+    assert set(re.findall(r"\*\*(\d.+?)\*\*", text)) == expected
+    assert "LARP-TTC" in best["row"].to_list()
+    _, _, text = build(scored, "table_2")
+    assert not re.search(r"^\| (mel statistics|caption|oracle) .*\*\*", text, flags=re.MULTILINE)
+
+
+def test_chance_is_marked(scored: Settings) -> None:
+    _, frame, text = build(scored, "table_3")
+    marked = frame.filter(dataset="mpd", row="HTS-AT (untrained)", metric="recall").sort("k")["at_chance"].to_list()
+    line = next(line for line in text.splitlines() if line.startswith("| HTS-AT (untrained)"))
+    cells = [cell.strip() for cell in line.strip("|").split("|")][2:]
+    assert any(marked)
+    assert [cell.endswith(r"\*") for cell in cells] == marked
+
+
+def test_captions_say_how_it_was_measured(scored: Settings) -> None:
+    _, _, text = build(scored, "table_2")
+    assert text.count("24 test playlists; seeds: round(0.5 n)") == 2
+    assert text.count("the 60 test tracks but the playlist's seeds") == 2
+    assert "bootstrap 95% intervals over playlists (200 resamples)" in text
+    assert "Jukebox, MULE, CO-Playlist, CLAP-PT: encoders that are not part of the graph yet" in text
+    assert "CLAP-FT and LARP: audio tower from scratch, text tower from scratch." in text
+    assert str(scored.data_dir) not in text
+
+
+def test_titles_tell_the_demo_world_from_the_dataset(scored: Settings) -> None:
+    _, _, text = build(scored, "table_2")
+    assert "## Demo world in the LFM-2b's format (lfm)" in text
+    real = dataclasses.replace(scored, mpd_dir=scored.data_dir, lfm_dir=scored.data_dir)
+    _, _, text = build(real, "table_2")
+    assert "## LFM-2b (lfm)" in text and "Demo world" not in text
+
+
+def test_one_dataset_makes_one_section(scored: Settings) -> None:
+    alone = dataclasses.replace(scored, datasets=("lfm",))
+    report, frame, text = build(alone, "table_3")
+    assert frame["dataset"].unique().to_list() == ["lfm"]
+    assert text.count("## ") == len(report.tables) == 1
+
+
+def test_tables_repeat_byte_for_byte(scored: Settings) -> None:
+    for name in ("table_1", "table_2", "table_3"):
+        job = Job(STEPS[name], scored)
+        job.work()
+        first = [hash_file(path) for path in job.outputs]
+        job.work()
+        assert [hash_file(path) for path in job.outputs] == first
+
+
+def test_markdown_table_is_well_formed() -> None:
+    lines = table(["row", "R@10"], [["a|b", "0.1"], ["c", "0.25"]]).splitlines()
+    assert lines == ["| row  | R@10 |", "|------|-----:|", "| a\\|b |  0.1 |", "| c    | 0.25 |"]

@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+import pytest
+from training_world import make_graph
+
+from larp_core.data.csr import TrainGraph
+
+
+@pytest.fixture(scope="session")
+def train_graph() -> TrainGraph:
+    return make_graph()
