@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.factory import asset_of
+from assets.factory import asset_of, assets_in_one_process
 from larp_core.steps import Job
 
 ENCODERS = (
@@ -33,8 +33,20 @@ REPORTS = "reports"
 
 
 def build(jobs: list[Job]) -> list[dg.AssetsDefinition]:
+    ours = [job for job in jobs if job.step.name in KINDS]
+    together = [job for job in ours if job.step.torch]
     return [
-        asset_of(job, group=f"{job.dataset}_benchmark" if job.dataset else REPORTS, kinds=KINDS[job.step.name])
-        for job in jobs
-        if job.step.name in KINDS
+        *(asset_of(job, group=_group(job), kinds=KINDS[job.step.name]) for job in ours if not job.step.torch),
+        *(
+            assets_in_one_process(list(embeddings), name="embeddings", group=_group(embeddings[0]), kinds=KINDS)
+            for embeddings in _by_dataset(together)
+        ),
     ]
+
+
+def _by_dataset(jobs: list[Job]) -> list[list[Job]]:
+    return [[job for job in jobs if job.dataset == dataset] for dataset in dict.fromkeys(job.dataset for job in jobs)]
+
+
+def _group(job: Job) -> str:
+    return f"{job.dataset}_benchmark" if job.dataset else REPORTS

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import threading
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
@@ -46,11 +47,58 @@ def asset_of(node: Job, *, group: str, kinds: set[str], gpu: bool = False) -> dg
     return materialize
 
 
+def assets_in_one_process(
+    jobs: Sequence[Job], *, name: str, group: str, kinds: Mapping[str, set[str]]
+) -> dg.AssetsDefinition:
+    """The assets of several torch steps of one dataset that share a process: loading torch costs more than their work.
+
+    Any of them can be materialized alone; finished ones are reused one by one.
+    """
+
+    @dg.multi_asset(
+        name=f"{jobs[0].dataset}__{name}",
+        specs=[
+            dg.AssetSpec(
+                list(job.key),
+                deps=[list(parent.key) for parent in job.upstream()],
+                description=job.step.summary,
+                group_name=group,
+                kinds=kinds[job.step.name],
+                tags={"dataset": job.dataset},
+                code_version=str(job.step.version),
+            )
+            for job in jobs
+        ],
+        can_subset=True,
+        retry_policy=RETRY_A_KILLED_STEP,
+    )
+    def materialize(
+        context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], pipes: dg.PipesSubprocessClient
+    ) -> Iterator[dg.MaterializeResult]:
+        _end_with_run()
+        wanted = [Job(job.step, settings, job.dataset) for job in jobs]
+        wanted = [job for job in wanted if dg.AssetKey(list(job.key)) in context.selected_asset_keys]
+        try:
+            found = {job.key: done for job in wanted if (done := memo.finished(job))}
+            stale = [job for job in wanted if job.key not in found]
+            made = run_apart(stale, context, pipes) if stale else []
+        except UserError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from None
+        found |= {job.key: done for job, done in zip(stale, made, strict=True)}
+        for key, done in found.items():
+            context.log.info(f"{'/'.join(key)}: {headline(done)}")
+            yield dg.MaterializeResult(
+                asset_key=list(key), metadata=metadata_of(done), data_version=dg.DataVersion(done.digest)
+            )
+
+    return materialize
+
+
 def _run_or_reuse(job: Job, context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient) -> memo.Finished:
     _end_with_run()
     try:
         if job.step.torch:
-            return memo.finished(job) or run_apart(job, context, pipes)
+            return memo.finished(job) or run_apart([job], context, pipes)[0]
         return memo.run(job)
     except UserError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None

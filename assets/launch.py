@@ -5,6 +5,7 @@ The command is the one that a person would type; nothing but its words is handed
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 
 import dagster as dg
 
@@ -13,28 +14,34 @@ from larp_core.errors import UserError
 from larp_core.steps import Job
 
 
-def run_apart(job: Job, context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient) -> memo.Finished:
-    """Runs `job` through the command line.
+def run_apart(
+    jobs: Sequence[Job], context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient
+) -> list[memo.Finished]:
+    """Runs jobs of one dataset through the command line, all in one process.
 
     Raises:
         UserError: the step's own, as the child told it.
         dagster.DagsterPipesExecutionError: the child crashed or was killed.
     """
-    messages = pipes.run(context=context, command=command_of(job)).get_custom_messages()
+    messages = pipes.run(context=context, command=command_of(jobs)).get_custom_messages()
     for message in messages:
         if "user_error" in message:
             raise UserError(message["user_error"])
+    return [_just_finished(job) for job in jobs]
+
+
+def _just_finished(job: Job) -> memo.Finished:
     done = memo.finished(job)
     if done is None:
         raise UserError(f"{'/'.join(job.key)}: its inputs changed while it ran; run it again")
     return dataclasses.replace(done, reused=False)
 
 
-def command_of(job: Job) -> list[str]:
-    """`python -m larp_core run <step>` with every setting as an option."""
-    settings = job.settings
+def command_of(jobs: Sequence[Job]) -> list[str]:
+    """`python -m larp_core run <step> ...` with every setting as an option."""
+    settings = jobs[0].settings
     options = {
-        "dataset": job.dataset,
+        "dataset": jobs[0].dataset,
         "data-dir": settings.data_dir,
         "recipe": settings.recipe.name,
         "datasets": ",".join(settings.datasets),
@@ -43,4 +50,4 @@ def command_of(job: Job) -> list[str]:
         "audio-dir": settings.audio_dir,
     }
     given = [word for name, value in options.items() if value for word in (f"--{name}", str(value))]
-    return [sys.executable, "-m", "larp_core", "run", job.step.name, *given]
+    return [sys.executable, "-m", "larp_core", "run", *(job.step.name for job in jobs), *given]

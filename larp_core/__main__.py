@@ -1,4 +1,4 @@
-"""`python -m larp_core run <step> --dataset mpd`: one step by hand, with no Dagster.
+"""`python -m larp_core run <step> ... --dataset mpd`: steps by hand, with no Dagster.
 
 `python -m larp_core steps` lists them. Inside Dagster the same command reports its progress and result through Pipes.
 """
@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import threading
 import time
 import warnings
+from typing import Any
 
 from dagster_pipes import DagsterPipesWarning, PipesContext, open_dagster_pipes
 
@@ -31,8 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{step.name:32} {step.summary}")
         return 0
     with _open_pipes() as pipes:
+        _show_progress(pipes)
         try:
-            print(_run(options))
+            for name in options["steps"]:
+                print(_run(name, options), flush=True)
         except UserError as error:
             print(f"larp: {error}", file=sys.stderr)
             if not isinstance(pipes, PipesContext):
@@ -42,10 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _run(options: dict[str, str | None]) -> str:
-    """Runs or reuses the step; returns one line on how it went."""
+def _run(name: str, options: dict[str, Any]) -> str:
+    """Runs or reuses a step; returns one line on how it went."""
     settings = make_settings(**{name: value for name in SETTING_OPTIONS if (value := options[name]) is not None})
-    step = step_named(options["step"] or "")
+    step = step_named(name)
     dataset = "" if step.shared else options["dataset"] or settings.datasets[0]
     if dataset and dataset not in settings.datasets:
         raise UserError(f"--dataset {dataset} is not among the configured ones: {', '.join(settings.datasets)}")
@@ -53,6 +57,26 @@ def _run(options: dict[str, str | None]) -> str:
     done = memo.run(job)
     verb = "unchanged, reused" if done.reused else f"done in {done.seconds:.1f} s"
     return f"{'/'.join(job.key)}: {done.report.num_rows} rows, {verb}"
+
+
+def _show_progress(pipes: PipesContext) -> None:
+    """What the steps log goes to the terminal and, inside Dagster, to the run's log in the web UI."""
+    logger = logging.getLogger("larp_core")
+    logger.setLevel(logging.INFO)
+    terminal = logging.StreamHandler()
+    terminal.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    logger.addHandler(terminal)
+    if isinstance(pipes, PipesContext):
+        logger.addHandler(_ToPipes(pipes))
+
+
+class _ToPipes(logging.Handler):
+    def __init__(self, pipes: PipesContext) -> None:
+        super().__init__()
+        self.pipes = pipes
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.pipes.log.log(record.levelno, record.getMessage())
 
 
 def _open_pipes() -> PipesContext:
@@ -76,8 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m larp_core", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("steps", help="list the steps")
-    run = commands.add_parser("run", help="run one step, or reuse its finished run")
-    run.add_argument("step")
+    run = commands.add_parser("run", help="run steps one after the other, or reuse their finished runs")
+    run.add_argument("steps", nargs="+", metavar="step")
     run.add_argument("--dataset", help="mpd or lfm; the first configured one by default")
     for name in SETTING_OPTIONS:
         run.add_argument(f"--{name.replace('_', '-')}")

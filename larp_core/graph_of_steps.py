@@ -46,10 +46,16 @@ def _source_upstream(settings: Settings) -> list[str]:
     return ["demo_world"] if settings.is_demo else []
 
 
-def _has_retriable_outcomes(job: Job) -> bool:
-    from larp_core.audio.ledger import has_retriable_outcomes
+def _has_audio_to_get(job: Job) -> bool:
+    from larp_core.audio.ledger import has_audio_to_get
 
-    return has_retriable_outcomes(job.paths.ledger)
+    return has_audio_to_get(job.paths.ledger, job.settings.data_dir)
+
+
+def _has_clips_to_cut(job: Job) -> bool:
+    from larp_core.audio.clips import has_clips_to_cut
+
+    return has_clips_to_cut(job.paths)
 
 
 def _training_config(job: Job) -> dict[str, Any]:
@@ -156,7 +162,7 @@ _STEPS = [
         upstream=_after("cold_start_split", "metadata", "source"),
         outputs=lambda job: [job.paths.ledger],
         external=lambda job: _existing(job.settings.audio_dir),
-        again=_has_retriable_outcomes,
+        again=_has_audio_to_get,
     ),
     Step(
         "clips",
@@ -165,6 +171,7 @@ _STEPS = [
         upstream=_after("mp3"),
         outputs=lambda job: [job.paths.clips],
         config=_recipe("clip"),
+        again=_has_clips_to_cut,
     ),
     Step(
         "mels",

@@ -32,11 +32,11 @@ class WorldConfig:
     seed: int = 7
     num_tracks: int = 1500
     num_artists: int = 75
-    num_playlists: int = 260
-    num_listeners: int = 260
+    num_playlists: int = 400
+    num_listeners: int = 400
     track_seconds: float = 52.0
-    playlist_length: tuple[int, int] = (70, 130)
-    outlier_fraction: float = 0.25
+    playlist_length: tuple[int, int] = (45, 80)
+    outlier_fraction: float = 0.2
     max_themes: int = 2
     caption_noise: float = 0.4
 
@@ -54,9 +54,9 @@ class SplitConfig:
 
     policy: tuple[tuple[str, str], ...] = (("mpd", "sampled_tracks"), ("lfm", "sampled_tracks"))
     seed: int = 42
-    playlist_fractions: tuple[float, float, float] = (0.4, 0.25, 0.35)
-    track_fractions: tuple[float, float, float] = (0.55, 0.15, 0.3)
-    min_tracks: int = 10
+    playlist_fractions: tuple[float, float, float] = (0.3, 0.3, 0.4)
+    track_fractions: tuple[float, float, float] = (0.5, 0.2, 0.3)
+    min_tracks: int = 8
     max_tracks: int = 100
     seed_fraction: float = 0.5
 

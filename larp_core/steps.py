@@ -101,7 +101,7 @@ class Step:
         outputs: files and folders written; the step is done when they are there as recorded.
         config: the part of the recipe that the outputs depend on; a change elsewhere doesn't touch them.
         external: files of the user's that are read.
-        again: True where a finished run should be repeated all the same (outcomes that may change).
+        again: True where a finished run should be repeated all the same (outcomes that may change, lost files).
         repeatable: False where equal content gives other bytes (DuckDB writes random ids), and what comes after
             goes by the inputs instead.
         torch: True where the work needs torch and so runs in a process of its own.

@@ -54,12 +54,12 @@ def acquire_audio(job: Job) -> Report:
     """
     tracks = _tracks_of(job.paths)
     ledger = Ledger(job.paths.ledger)
-    ledger.keep_only({track.track_id for track in tracks})
+    ledger.keep_only({track.track_uri: track.track_id for track in tracks})
     store = make_folder(job.settings.shared.audio)
     incoming = store / INCOMING / job.dataset
     shutil.rmtree(incoming, ignore_errors=True)
     with _source(job.settings) as source:
-        requests = [Request(track, ledger.entries.get(track.track_id)) for track in _shuffled(tracks, job.dataset)]
+        requests = [Request(track, ledger.entries.get(track.track_uri)) for track in _shuffled(tracks, job.dataset)]
         requests = [request for request in requests if not _is_settled(request, source, job.settings.data_dir)]
         arguments = (source, job.settings.data_dir, store, incoming)
         progress = tqdm(
@@ -68,7 +68,7 @@ def acquire_audio(job: Job) -> Report:
         for request, entry in progress:
             ledger.record(_crashed(request, source) if isinstance(entry, Crashed) else entry)
     shutil.rmtree(incoming, ignore_errors=True)
-    return _report(ledger.save(), tracks, num_looked_up=len(requests))
+    return _report(ledger.save(), num_looked_up=len(requests))
 
 
 @contextlib.contextmanager
@@ -92,7 +92,7 @@ def _is_settled(request: Request, source: AudioSource, data_dir: Path) -> bool:
     if before is None or not source.costs_requests or before.is_retriable:
         return False
     if before.status == OK:
-        return before.source in (source.name, STORE) and before.path is not None and (data_dir / before.path).exists()
+        return before.source in (source.name, STORE) and not before.is_lost(data_dir)
     return before.source == source.name
 
 
@@ -112,7 +112,15 @@ def _get(request: Request, source: AudioSource, data_dir: Path, store: Path, fol
         attempts += source.costs_requests
         if found.status == OK or stored is None:
             outcome, name = found, source.name
-    entry = Entry(track.track_id, outcome.status, name, attempts=attempts, last_attempt_at=now(), detail=outcome.detail)
+    entry = Entry(
+        track.track_id,
+        track.track_uri,
+        outcome.status,
+        name,
+        attempts=attempts,
+        last_attempt_at=now(),
+        detail=outcome.detail,
+    )
     if outcome.path is None:
         return _unless_unchanged(entry, before)
     return _inspected(entry, outcome.path, track, before, data_dir, store, folder)
@@ -165,8 +173,15 @@ def _ledger_path(path: Path, data_dir: Path) -> str:
 
 def _crashed(request: Request, source: AudioSource) -> Entry:
     attempts = (request.before.attempts if request.before else 0) + source.costs_requests
-    entry = Entry(request.track.track_id, "corrupt", source.name, attempts=attempts, last_attempt_at=now())
-    return replace(entry, detail="the process that decoded it died")
+    return Entry(
+        request.track.track_id,
+        request.track.track_uri,
+        "corrupt",
+        source.name,
+        attempts=attempts,
+        last_attempt_at=now(),
+        detail="the process that decoded it died",
+    )
 
 
 def _tracks_of(paths: DatasetPaths) -> list[Track]:
@@ -182,8 +197,7 @@ def _shuffled(tracks: list[Track], dataset: str) -> list[Track]:
     return sorted(tracks, key=lambda track: hashlib.sha256(f"{dataset}:{track.track_uri}".encode()).digest())
 
 
-def _report(frame: pl.DataFrame, tracks: list[Track], num_looked_up: int) -> Report:
-    uri_of = {track.track_id: track.track_uri for track in tracks}
+def _report(frame: pl.DataFrame, num_looked_up: int) -> Report:
     failures = frame.filter(pl.col("status") != OK)
     got = frame.filter(pl.col("status") == OK)
     return Report(
@@ -196,7 +210,7 @@ def _report(frame: pl.DataFrame, tracks: list[Track], num_looked_up: int) -> Rep
         },
         tables={
             f"without audio (first {MAX_ROWS_SHOWN})": [
-                {"track_uri": uri_of[row["track_id"]], "status": row["status"], "reason": row["detail"]}
+                {"track_uri": row["track_uri"], "status": row["status"], "reason": row["detail"]}
                 for row in failures.head(MAX_ROWS_SHOWN).iter_rows(named=True)
             ]
         }

@@ -78,17 +78,18 @@ def build_clips(job: Job) -> Report:
     A track that can't be cut gets a row with its status and reason; the others go on.
     """
     config, paths = job.recipe.clip, job.paths
-    uri_of = dict(pl.read_parquet(paths.tracks, columns=["track_id", "track_uri"]).iter_rows())
+    entries = read_entries(paths.ledger).values()
+    uri_of = {entry.track_id: entry.track_uri for entry in entries}
     kept_format = hash_of([config.clip_seconds, config.sample_rate_hz, CUTTER_VERSION])
     old = _old_clips(paths, kept_format)
     clips: dict[int, Clip] = {}
     cuts = []
-    for entry in read_entries(paths.ledger).values():
-        planned = _plan(entry, uri_of[entry.track_id], config, paths, job.settings.data_dir)
+    for entry in entries:
+        planned = _plan(entry, config, paths, job.settings.data_dir)
         if isinstance(planned, Clip):
             clips[entry.track_id] = planned
-        elif planned and _is_same(old.get(entry.track_id), planned):
-            clips[entry.track_id] = old[entry.track_id]
+        elif planned and (kept := _kept(old.get(planned.clip.path), planned)):
+            clips[entry.track_id] = kept
         elif planned:
             cuts.append(planned)
     done = map_in_processes(make_cutter, (config,), cuts)
@@ -100,27 +101,39 @@ def build_clips(job: Job) -> Report:
     return _report(frame, uri_of, paths, num_cut=len(cuts))
 
 
-def _plan(entry: Entry, track_uri: str, config: ClipConfig, paths: DatasetPaths, data_dir: Path) -> Clip | Cut | None:
+def has_clips_to_cut(paths: DatasetPaths) -> bool:
+    """Whether another run could cut more, or a clip has gone since the last; False where there are no clips yet."""
+    if not paths.clips.exists():
+        return False
+    rows = pl.read_parquet(paths.clips, columns=["status", "path"]).iter_rows()
+    return any(status == "error" or (path is not None and not (paths.root / path).exists()) for status, path in rows)
+
+
+def _plan(entry: Entry, config: ClipConfig, paths: DatasetPaths, data_dir: Path) -> Clip | Cut | None:
     """What is to be done for a row of the ledger: a cut, a row that says why there is none, or nothing."""
     if entry.status != OK or entry.path is None or entry.duration_seconds is None or entry.decoder is None:
         return None
-    start = start_of_clip(track_uri, entry.duration_seconds, config)
+    start = start_of_clip(entry.track_uri, entry.duration_seconds, config)
     if isinstance(start, NoClip):
         return Clip(entry.track_id, "too_short", detail=start.reason, source_sha256=entry.sha256)
-    target = track_file(paths.clips_dir, track_uri, ".flac")
+    target = track_file(paths.clips_dir, entry.track_uri, ".flac")
     clip = Clip(entry.track_id, OK, start, str(target.relative_to(paths.root)), source_sha256=entry.sha256)
     return Cut(clip, data_dir / entry.path, Measured(entry.duration_seconds, entry.decoder), target)
 
 
-def _old_clips(paths: DatasetPaths, kept_format: str) -> dict[int, Clip]:
+def _old_clips(paths: DatasetPaths, kept_format: str) -> dict[str | None, Clip]:
+    """Clips of the last run by path, which follows from the track's uri: ids may have changed since."""
     if not paths.clips.exists() or pl.read_parquet_metadata(paths.clips).get(FORMAT_KEY) != kept_format:
         return {}
-    return {row["track_id"]: Clip(**row) for row in pl.read_parquet(paths.clips).iter_rows(named=True)}
+    return {row["path"]: Clip(**row) for row in pl.read_parquet(paths.clips).iter_rows(named=True)}
 
 
-def _is_same(old: Clip | None, planned: Cut) -> bool:
-    """Same source, start and place, and the file is still there."""
-    return old is not None and replace(old, sha256=None, detail="") == planned.clip and planned.target.exists()
+def _kept(old: Clip | None, planned: Cut) -> Clip | None:
+    """The old clip where it has the same source, start and place, and the file is still there."""
+    if old is None or not planned.target.exists():
+        return None
+    kept = replace(old, track_id=planned.clip.track_id)
+    return kept if replace(kept, sha256=None, detail="") == planned.clip else None
 
 
 def make_cutter(config: ClipConfig) -> Callable[[Cut], Clip]:
@@ -131,6 +144,8 @@ def make_cutter(config: ClipConfig) -> Callable[[Cut], Clip]:
 def cut_clip(cut: Cut, config: ClipConfig) -> Clip:
     """Writes the clip's file and completes its row; a source that can't be cut is a row with the reason."""
     assert cut.clip.start_seconds is not None
+    if not cut.source.exists():
+        return _without_file(cut.clip, "error", f"{cut.source.name} is gone; materialize mp3 again, then clips")
     try:
         samples, rate_hz = read_window(cut.source, cut.clip.start_seconds, config.clip_seconds, cut.measured)
     except CorruptAudio as error:

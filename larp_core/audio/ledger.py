@@ -2,13 +2,14 @@
 
 `ledger.parquet` has the columns of `SCHEMA`. `path` is relative to the data folder where the file is ours (the shared
 store) and absolute where it is the user's own; `data_dir / path` is right for both. `attempts` counts requests to a
-remote source: look-ups on this machine cost none. `duration_seconds` is measured by decoding.
+remote source: look-ups on this machine cost none. `duration_seconds` is measured by decoding. Between runs a track is
+known by its uri: ids belong to one reading of the playlists.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +38,7 @@ SAVE_EVERY_SECONDS = 5.0
 
 SCHEMA: dict[str, pl.DataType] = {
     "track_id": pl.Int32(),
+    "track_uri": pl.String(),
     "status": pl.String(),
     "source": pl.String(),
     "path": pl.String(),
@@ -54,6 +56,7 @@ class Entry:
     """One row of the ledger; see the module's docstring."""
 
     track_id: int
+    track_uri: str
     status: str
     source: str
     path: str | None = None
@@ -75,18 +78,22 @@ class Entry:
             return True
         return self.status == "error" and self.attempts < MAX_ATTEMPTS_ON_ERROR
 
+    def is_lost(self, data_dir: Path) -> bool:
+        """True where the audio was got and its file is no longer there."""
+        return self.status == OK and (self.path is None or not (data_dir / self.path).exists())
 
-def read_entries(path: Path) -> dict[int, Entry]:
-    """Entries by track id; none where there is no ledger yet."""
+
+def read_entries(path: Path) -> dict[str, Entry]:
+    """Entries by track uri; none where there is no ledger yet."""
     if not path.exists():
         return {}
     names = [field.name for field in fields(Entry)]
-    return {row["track_id"]: Entry(**row) for row in pl.read_parquet(path, columns=names).iter_rows(named=True)}
+    return {row["track_uri"]: Entry(**row) for row in pl.read_parquet(path, columns=names).iter_rows(named=True)}
 
 
-def has_retriable_outcomes(path: Path) -> bool:
-    """Whether another run could get more; False where there is no ledger."""
-    return any(entry.is_retriable for entry in read_entries(path).values())
+def has_audio_to_get(path: Path, data_dir: Path) -> bool:
+    """Whether another run could get more, or a file has gone since the last; False where there is no ledger."""
+    return any(entry.is_retriable or entry.is_lost(data_dir) for entry in read_entries(path).values())
 
 
 def now() -> datetime:
@@ -105,17 +112,19 @@ class Ledger:
         self._saved_at = time.monotonic()
 
     def record(self, entry: Entry) -> None:
-        self.entries[entry.track_id] = entry
+        self.entries[entry.track_uri] = entry
         if time.monotonic() - self._saved_at > SAVE_EVERY_SECONDS:
             self.save()
 
-    def keep_only(self, track_ids: set[int]) -> None:
-        """Forgets tracks that have left the split."""
-        self.entries = {track_id: entry for track_id, entry in self.entries.items() if track_id in track_ids}
+    def keep_only(self, track_ids: dict[str, int]) -> None:
+        """Forgets tracks that have left the split and gives the others their present ids, `track_uri -> track_id`."""
+        self.entries = {
+            uri: replace(entry, track_id=track_ids[uri]) for uri, entry in self.entries.items() if uri in track_ids
+        }
 
     def save(self) -> pl.DataFrame:
         """Writes the rows in the order of their ids."""
-        rows = [asdict(self.entries[track_id]) for track_id in sorted(self.entries)]
+        rows = [asdict(entry) for entry in sorted(self.entries.values(), key=lambda entry: entry.track_id)]
         frame = pl.DataFrame(rows, schema=SCHEMA)
         write_parquet(frame, self.path)
         self._saved_at = time.monotonic()

@@ -16,6 +16,9 @@ from typing import Any
 ITEMS_PER_PROCESS = 24
 """Starting a process takes as long as about this many items."""
 
+WAITING_PER_PROCESS = 2
+"""Items handed out and not done: enough to keep a process busy, few to be tried one by one after a crash."""
+
 _make: Callable[[], Callable[[Any], Any]] | None = None
 
 
@@ -53,7 +56,7 @@ def _map_until_crash(
     with _pool(make_work, arguments, num_processes) as pool:
         try:
             while True:
-                for item in itertools.islice(waiting, 4 * num_processes - len(in_work)):
+                for item in itertools.islice(waiting, WAITING_PER_PROCESS * num_processes - len(in_work)):
                     suspects.append(item)
                     in_work[pool.submit(_call, item)] = item
                     suspects.remove(item)

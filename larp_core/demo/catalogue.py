@@ -17,12 +17,12 @@ from larp_core.recipes import WorldConfig
 
 GENRES = tuple(GENRE_WORDS)
 MOODS = tuple(MOOD_WORDS)
-CATALOGUE_VERSION = 1
+CATALOGUE_VERSION = 2
 CELLS_PER_SCENE = 4
 SECOND_GENRE_FRACTION = 0.3
 TRACKS_PER_ALBUM = 7
-MOOD_WORD_FRACTION = {"track": 0.3, "album": 0.25, "artist": 0.1}
-"""Of the words that tell something. The rest are genre words: a genre is better read, a mood better heard."""
+MOOD_WORD_FRACTION = {"track": 0.5, "album": 0.4, "artist": 0.15}
+"""Of the words that tell something; the rest are genre words."""
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 URI_LENGTH = 22

@@ -144,15 +144,15 @@ STYLES: dict[str, Style] = {
 
 MOOD_SOUNDS: dict[str, MoodSound] = {
     "sunny": MoodSound(
-        minor=False, tempo_factor=1.10, tilt_db=1.2, level_db=0.0, drums_db=0.0, density=1.1, decay_factor=0.9
+        minor=False, tempo_factor=1.12, tilt_db=1.5, level_db=0.0, drums_db=0.0, density=1.2, decay_factor=0.9
     ),
     "tender": MoodSound(
-        minor=False, tempo_factor=0.84, tilt_db=-1.8, level_db=-4.0, drums_db=-7.0, density=0.6, decay_factor=1.5
+        minor=False, tempo_factor=0.80, tilt_db=-1.2, level_db=-8.0, drums_db=-11.0, density=0.6, decay_factor=1.5
     ),
     "fierce": MoodSound(
-        minor=True, tempo_factor=1.16, tilt_db=1.8, level_db=3.0, drums_db=3.0, density=1.3, decay_factor=0.65
+        minor=True, tempo_factor=1.22, tilt_db=4.0, level_db=4.0, drums_db=4.0, density=1.5, decay_factor=0.6
     ),
     "gloomy": MoodSound(
-        minor=True, tempo_factor=0.86, tilt_db=-1.4, level_db=-2.5, drums_db=-4.0, density=0.7, decay_factor=1.3
+        minor=True, tempo_factor=0.82, tilt_db=-4.5, level_db=-2.0, drums_db=-5.0, density=0.6, decay_factor=1.6
     ),
 }

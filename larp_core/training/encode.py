@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from larp_core.losses.encoded import Features
 from larp_core.model.modeling_larp import LarpModel, fuse_modalities
 from larp_core.training.track_data import TrackBatch, TrackData
 
 INFERENCE_BATCH = 64
+SETTLING_TRACKS = 256
 
 
 def encode(model: LarpModel, batch: TrackBatch) -> Features:
@@ -53,6 +55,28 @@ def encode_all(model: LarpModel, data: TrackData, precision: str) -> Features:
     model.train(was_training)
     names = ("audio", "text", "has_audio", "has_text")
     return Features(*(torch.cat([getattr(part, name) for part in parts]).clone() for name in names))
+
+
+def settle_batch_norms(model: LarpModel, data: TrackData, precision: str) -> None:
+    """Sets the running statistics of every batch norm to the mean over a few train batches with the current weights.
+
+    A small world has few steps an epoch, and running averages lag behind weights that move fast ("precise BN", Wu and
+    Johnson 2021). Pretrained towers keep the statistics that they came with: this is for `norm="batch"` models only.
+    """
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average
+    was_training = model.training
+    model.train()
+    positions = np.linspace(0, len(data.track_ids) - 1, min(SETTLING_TRACKS, len(data.track_ids))).astype(np.int64)
+    with torch.no_grad(), autocast(model.device, precision):
+        for chunk in np.array_split(positions, max(1, len(positions) // INFERENCE_BATCH)):
+            encode(model, data.batch(chunk).to(model.device))
+    model.train(was_training)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 def track_vectors(features: Features) -> np.ndarray:

@@ -30,7 +30,7 @@ from larp_core.model.vocabulary import make_tokenizer
 from larp_core.paths import DatasetPaths
 from larp_core.recipes import Recipe
 from larp_core.steps import Job, Report
-from larp_core.training.encode import encode_all, track_vectors
+from larp_core.training.encode import encode_all, settle_batch_norms, track_vectors
 from larp_core.training.loop import TrainingResult, train
 from larp_core.training.objective import PLANS, ClapObjective, LarpObjective, Objective
 from larp_core.training.sampler import Sampler
@@ -133,7 +133,9 @@ def run_stage(
 
 
 def validation_recall(model: LarpModel, inputs: StageInputs, precision: str) -> float:
-    """Mean Recall@10 of ItemKNN on the validation playlists."""
+    """Mean Recall@10 of ItemKNN on the validation playlists; the model is left as it will be saved."""
+    if model.config.norm == "batch":
+        settle_batch_norms(model, inputs.train, precision)
     vectors = track_vectors(encode_all(model, inputs.valid, precision))
     frame = evaluate_itemknn(inputs.holdouts, inputs.valid.track_ids, vectors, (VALIDATION_K,))
     return float(frame.filter(pl.col("metric") == "recall")["value"].mean())  # type: ignore[arg-type]

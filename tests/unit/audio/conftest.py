@@ -21,11 +21,11 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def mp3_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[float], Path]:
-    """A mono 64 kbit/s MP3 of so many seconds, made once."""
+    """A mono MP3 of so many seconds at 22,050 Hz and 64 kbit/s, made once."""
     folder = tmp_path_factory.mktemp("mp3")
 
     def make(seconds: float) -> Path:
         path = folder / f"{seconds:g}.mp3"
-        return path if path.exists() else write_audio(path, chirp(seconds, channels=1), b="64k")
+        return path if path.exists() else write_audio(path, chirp(seconds, 22_050, 1), 22_050, b="64k")
 
     return make

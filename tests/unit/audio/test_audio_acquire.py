@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
-from audio_files import job_of, write_tracks
+from audio_files import chirp, job_of, write_audio, write_tracks
 
-from larp_core.audio import acquire
+from larp_core import memo
+from larp_core.audio import acquire, workers
 from larp_core.audio.acquire import acquire_audio
 from larp_core.audio.ledger import read_entries
 from larp_core.audio.names import safe_file_name
 from larp_core.audio.server import AudioServer
-from larp_core.files import hash_file
+from larp_core.files import hash_file, write_json
 from larp_core.recipes import recipe_named
 from larp_core.settings import Settings
 from larp_core.steps import Job, step_named
@@ -50,6 +52,10 @@ def demo(tmp_path: Path, mp3_of: Callable[[float], Path]) -> Job:
     return job
 
 
+def demo_file(job: Job, uri: str) -> Path:
+    return job.settings.shared.demo_world / "audio" / f"{safe_file_name(uri)}.mp3"
+
+
 def statuses(job: Job) -> list[str]:
     return pl.read_parquet(job.paths.ledger)["status"].to_list()
 
@@ -58,16 +64,16 @@ def test_every_track_gets_a_row_and_the_good_ones_a_file(demo: Job, requested: l
     report = acquire_audio(demo)
     entries = read_entries(demo.paths.ledger)
     assert statuses(demo) == ["ok"] * 4 + ["corrupt", "not_found"]
-    assert list(entries) == list(range(6))
-    for track_id in range(4):
-        entry, uri = entries[track_id], URIS[track_id]
+    assert [(entry.track_id, uri) for uri, entry in entries.items()] == list(enumerate(URIS))
+    for uri in URIS[:4]:
+        entry = entries[uri]
         path = demo.settings.data_dir / entry.path
         assert path == demo.settings.shared.audio / uri[:2] / f"{uri}.mp3"
         assert hash_file(path) == entry.sha256
         assert entry.duration_seconds == pytest.approx(3.0, abs=0.06)
         assert (entry.source, entry.attempts, entry.decoder) == ("yt-dlp", 1, "libsndfile")
-    assert entries[4].detail
-    assert "404" in entries[5].detail
+    assert entries[URIS[4]].detail
+    assert "404" in entries[URIS[5]].detail
     assert report.num_rows == 6
     assert (report.facts["num_ok"], report.facts["num_not_found"], report.facts["num_corrupt"]) == (4, 1, 1)
     [table] = report.tables.values()
@@ -99,20 +105,56 @@ def test_a_lost_ledger_and_another_dataset_find_files_in_the_store(demo: Job, re
     acquire_audio(lfm)
     assert requested == []
     assert statuses(lfm) == ["ok"] * 4
-    assert read_entries(lfm.paths.ledger)[0].sha256 == read_entries(demo.paths.ledger)[2].sha256
+    assert read_entries(lfm.paths.ledger)[URIS[2]].sha256 == read_entries(demo.paths.ledger)[URIS[2]].sha256
+
+
+def test_the_ledger_follows_the_uri_where_tracks_are_numbered_anew(demo: Job, requested: list[str]) -> None:
+    """The playlists have changed: the same tracks have other ids, one has left, and one that has come is in no store.
+
+    Each file is of another length, so that one that went to the wrong track would show.
+    """
+    for index, uri in enumerate(URIS[:4]):
+        write_audio(demo_file(demo, uri), chirp(1.0 + index, 16_000, 1), 16_000)
+    acquire_audio(demo)
+    before = read_entries(demo.paths.ledger)
+    requested.clear()
+    renumbered = ["new", *URIS[:0:-1]]
+    write_tracks(demo, renumbered)
+    assert acquire_audio(demo).facts["looked_up_now"] == 1
+    assert {name.split(".")[0] for name in requested} == {safe_file_name("new")}
+    after = read_entries(demo.paths.ledger)
+    assert [(entry.track_id, uri) for uri, entry in after.items()] == list(enumerate(renumbered))
+    assert after.pop("new").status == "not_found"
+    assert after == {uri: replace(before[uri], track_id=renumbered.index(uri)) for uri in renumbered[1:]}
+    for index, uri in enumerate(URIS[1:4], start=1):
+        assert after[uri].duration_seconds == pytest.approx(1.0 + index, abs=0.15)
+
+
+def test_a_lost_file_of_the_store_makes_the_finished_step_run_again(demo: Job, requested: list[str]) -> None:
+    for parent in demo.upstream():
+        write_json({"digest": "made before"}, parent.stamp)
+    assert not memo.run(demo).reused
+    assert memo.run(demo).reused
+    lost = demo.settings.data_dir / read_entries(demo.paths.ledger)[URIS[0]].path
+    lost.unlink()
+    requested.clear()
+    assert not memo.run(demo).reused
+    assert {name.split(".")[0] for name in requested} == {URIS[0]}
+    assert lost.exists()
+    assert memo.run(demo).reused
 
 
 def test_a_deleted_file_and_errors_are_fetched_again(demo: Job, requested: list[str]) -> None:
     acquire_audio(demo)
-    (demo.settings.data_dir / read_entries(demo.paths.ledger)[1].path).unlink()
+    (demo.settings.data_dir / read_entries(demo.paths.ledger)[URIS[1]].path).unlink()
     ledger = acquire.Ledger(demo.paths.ledger)
-    ledger.record(acquire.Entry(3, "rate_limited", "yt-dlp", attempts=1))
+    ledger.record(acquire.Entry(3, URIS[3], "rate_limited", "yt-dlp", attempts=1))
     ledger.save()
     (demo.settings.shared.audio / URIS[3][:2] / f"{URIS[3]}.mp3").unlink()
     requested.clear()
     acquire_audio(demo)
     assert {name.split(".")[0] for name in requested} == {URIS[1], URIS[3]}
-    assert read_entries(demo.paths.ledger)[3].attempts == 2
+    assert read_entries(demo.paths.ledger)[URIS[3]].attempts == 2
     assert statuses(demo) == ["ok"] * 4 + ["corrupt", "not_found"]
 
 
@@ -136,7 +178,7 @@ def test_a_local_folder_is_used_in_place(tmp_path: Path, mp3_of: Callable[[float
     acquire_audio(job)
     entries = read_entries(job.paths.ledger)
     assert statuses(job) == ["ok", "ok", "ok", "corrupt", "not_found"]
-    assert entries[1].path == entries[2].path == str(music / "song.mp3")
+    assert entries["lfm:1"].path == entries["lfm:2"].path == str(music / "song.mp3")
     assert {entry.attempts for entry in entries.values()} == {0}
     assert requested == []
     assert not [path for path in job.settings.shared.audio.rglob("*") if path.is_file()]
@@ -148,7 +190,7 @@ def test_a_local_folder_is_used_in_place(tmp_path: Path, mp3_of: Callable[[float
     shutil.copy(mp3_of(3.0), music / "lfm:4.mp3")
     acquire_audio(job)
     entries = read_entries(job.paths.ledger)
-    assert entries[0].duration_seconds == pytest.approx(12.0, abs=0.06)
+    assert entries[URIS[0]].duration_seconds == pytest.approx(12.0, abs=0.06)
     assert statuses(job) == ["ok", "ok", "ok", "corrupt", "ok"]
 
 
@@ -172,17 +214,19 @@ def test_tracks_that_left_the_split_leave_the_ledger(demo: Job) -> None:
     acquire_audio(demo)
     pl.DataFrame({"track_id": pl.Series([0, 5], dtype=pl.Int32)}).write_parquet(demo.paths.split_tracks)
     acquire_audio(demo)
-    assert list(read_entries(demo.paths.ledger)) == [0, 5]
+    assert list(read_entries(demo.paths.ledger)) == [URIS[0], URIS[5]]
 
 
-def test_many_tracks_are_shared_by_processes(tmp_path: Path, mp3_of: Callable[[float], Path]) -> None:
-    uris = [f"lfm:{i}" for i in range(60)]
+def test_many_tracks_are_shared_by_processes(
+    tmp_path: Path, mp3_of: Callable[[float], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "ITEMS_PER_PROCESS", 6)
+    uris = [f"lfm:{i}" for i in range(12)]
     job = Job(step_named("mp3"), Settings(tmp_path / "data", recipe_named("smoke"), ("mpd",)), "mpd")
-    audio = job.settings.shared.demo_world / "audio"
-    audio.mkdir(parents=True)
-    for uri in uris[:50]:
-        shutil.copy(mp3_of(1.0), audio / f"{safe_file_name(uri)}.mp3")
+    (job.settings.shared.demo_world / "audio").mkdir(parents=True)
+    for uri in uris[:10]:
+        shutil.copy(mp3_of(3.0), demo_file(job, uri))
     write_tracks(job, uris)
     acquire_audio(job)
-    assert statuses(job) == ["ok"] * 50 + ["not_found"] * 10
-    assert len({entry.path for entry in read_entries(job.paths.ledger).values() if entry.path}) == 50
+    assert statuses(job) == ["ok"] * 10 + ["not_found"] * 2
+    assert len({entry.path for entry in read_entries(job.paths.ledger).values() if entry.path}) == 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,45 +12,60 @@ import polars as pl
 import pytest
 import soundfile
 import soxr
-from audio_files import chirp, job_of, write_audio, write_tracks
+from audio_files import chirp, job_of, write_tracks
 from hypothesis import given
 from hypothesis import strategies as st
 
+from larp_core import memo
 from larp_core.audio import clips as clips_module
+from larp_core.audio import workers
 from larp_core.audio.acquire import acquire_audio
 from larp_core.audio.clips import SCHEMA, build_clips, resample, warning_of
 from larp_core.audio.ledger import Entry, Ledger, read_entries
 from larp_core.audio.offsets import NoClip, start_of_clip
-from larp_core.files import hash_file
+from larp_core.files import hash_file, write_json
 from larp_core.recipes import ClipConfig
-from larp_core.steps import Job
+from larp_core.steps import Job, Report
 
 URIS = ["long", "middle", "exact", "short", "gone"]
 CONFIG = ClipConfig()
 
 
-@pytest.fixture
-def job(tmp_path: Path, mp3_of: Callable[[float], Path]) -> Job:
-    """Tracks of 52, 30, just 10 and 9 s, and one whose file vanishes after acquisition."""
-    music = tmp_path / "music"
-    music.mkdir()
-    for uri, seconds in (("long", 52.0), ("middle", 30.0), ("short", 9.0), ("gone", 12.0)):
+def clips_job(folder: Path) -> Job:
+    """The audio lies in the data folder, so that the ledger's paths hold in a copy of it."""
+    return job_of("clips", folder / "data", mpd_dir=folder, audio_dir=folder / "data" / "music")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, mp3_of: Callable[[float], Path]) -> tuple[Job, Report]:
+    """Tracks of 52, 12, just 10 and 9 s, and one whose file vanished after acquisition; to be left as it is."""
+    job = clips_job(tmp_path_factory.mktemp("built"))
+    music = job.settings.audio_dir
+    music.mkdir(parents=True)
+    for uri, seconds in (("long", 52.0), ("middle", 12.0), ("short", 9.0), ("gone", 12.0)):
         (music / f"{uri}.mp3").write_bytes(mp3_of(seconds).read_bytes())
     soundfile.write(music / "exact.wav", chirp(10.0, rate_hz=8_000).T, 8_000)
-    job = job_of("clips", tmp_path / "data", mpd_dir=tmp_path, audio_dir=music)
     write_tracks(job, [*URIS, "without audio"])
     acquire_audio(job)
     (music / "gone.mp3").unlink()
-    return job
+    return job, build_clips(job)
+
+
+@pytest.fixture
+def job(built: tuple[Job, Report], tmp_path: Path) -> Job:
+    """A copy of `built`, clips and all, to be changed."""
+    shutil.copytree(built[0].settings.data_dir, tmp_path / "data")
+    return clips_job(tmp_path)
 
 
 def rows_of(job: Job) -> dict[str, dict]:
-    clips = pl.read_parquet(job.paths.clips).join(pl.read_parquet(job.paths.tracks), on="track_id")
+    tracks = pl.read_parquet(job.paths.tracks, columns=["track_id", "track_uri"])
+    clips = pl.read_parquet(job.paths.clips).join(tracks, on="track_id")
     return {row["track_uri"]: row for row in clips.iter_rows(named=True)}
 
 
-def test_every_acquired_track_gets_a_clip_or_a_reason(job: Job) -> None:
-    report = build_clips(job)
+def test_every_acquired_track_gets_a_clip_or_a_reason(built: tuple[Job, Report]) -> None:
+    job, report = built
     rows = rows_of(job)
     assert pl.read_parquet(job.paths.clips).schema == pl.Schema(SCHEMA)
     assert {uri: row["status"] for uri, row in rows.items()} == {
@@ -57,7 +73,7 @@ def test_every_acquired_track_gets_a_clip_or_a_reason(job: Job) -> None:
         "middle": "ok",
         "exact": "ok",
         "short": "too_short",
-        "gone": "corrupt",
+        "gone": "error",
     }
     for uri in ("long", "middle", "exact"):
         path = job.paths.root / rows[uri]["path"]
@@ -69,14 +85,15 @@ def test_every_acquired_track_gets_a_clip_or_a_reason(job: Job) -> None:
     assert rows["exact"]["start_seconds"] == 0
     assert "10 s" in rows["short"]["detail"]
     assert rows["gone"]["path"] is None
+    assert rows["gone"]["detail"] == "gone.mp3 is gone; materialize mp3 again, then clips"
     assert (report.num_rows, report.facts["num_ok"], report.facts["num_too_short"]) == (3, 3, 1)
     assert Path(report.pictures["spectrograms"]).read_bytes().startswith(b"\x89PNG")
     assert len(report.tables.popitem()[1]) == 2
 
 
-def test_the_clip_is_those_ten_seconds_of_the_source(job: Job) -> None:
+def test_the_clip_is_those_ten_seconds_of_the_source(built: tuple[Job, Report]) -> None:
     """Against the slow, obvious way: decode all, cut, resample."""
-    build_clips(job)
+    job, _ = built
     for uri, source in (("long", "long.mp3"), ("middle", "middle.mp3")):
         row = rows_of(job)[uri]
         samples, rate_hz = soundfile.read(job.settings.audio_dir / source, dtype="float32", always_2d=True)
@@ -87,7 +104,6 @@ def test_the_clip_is_those_ten_seconds_of_the_source(job: Job) -> None:
 
 
 def test_a_second_run_cuts_nothing_and_leaves_the_same_bytes(job: Job) -> None:
-    build_clips(job)
     before = job.paths.clips.read_bytes()
     times = {path: path.stat().st_mtime_ns for path in job.paths.clips_dir.rglob("*.flac")}
     report = build_clips(job)
@@ -97,7 +113,6 @@ def test_a_second_run_cuts_nothing_and_leaves_the_same_bytes(job: Job) -> None:
 
 
 def test_a_run_from_nothing_gives_the_same_bytes(job: Job) -> None:
-    build_clips(job)
     before = job.paths.clips.read_bytes()
     job.paths.clips.unlink()
     (job.paths.clips_dir / "lo" / "long.flac").unlink()
@@ -106,13 +121,14 @@ def test_a_run_from_nothing_gives_the_same_bytes(job: Job) -> None:
 
 
 @pytest.mark.parametrize("change", ["file deleted", "source changed", "seed changed", "cutter changed"])
-def test_what_has_changed_is_cut_again(job: Job, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    build_clips(job)
+def test_what_has_changed_is_cut_again(
+    job: Job, change: str, mp3_of: Callable[[float], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = rows_of(job)["long"]
     if change == "file deleted":
         (job.paths.root / before["path"]).unlink()
     elif change == "source changed":
-        write_audio(job.settings.audio_dir / "long.mp3", chirp(55.0, channels=1, level=0.3), b="64k")
+        shutil.copy(mp3_of(12.0), job.settings.audio_dir / "long.mp3")
         acquire_audio(job)
     elif change == "cutter changed":
         monkeypatch.setattr(clips_module, "CUTTER_VERSION", 2)
@@ -124,6 +140,42 @@ def test_what_has_changed_is_cut_again(job: Job, change: str, monkeypatch: pytes
     assert after["status"] == "ok"
     assert (job.paths.root / after["path"]).exists()
     assert (after["sha256"] == before["sha256"]) == (change in ("file deleted", "cutter changed"))
+
+
+def test_clips_follow_the_uri_where_tracks_are_numbered_anew(job: Job) -> None:
+    """The playlists have changed: every track has another id, and one has come that pushes the others on."""
+    before = rows_of(job)
+    files = {path: path.stat().st_mtime_ns for path in job.paths.clips_dir.rglob("*.flac")}
+    renumbered = ["new", "without audio", *URIS[::-1]]
+    write_tracks(job, renumbered)
+    acquire_audio(job)
+    report = build_clips(job)
+    assert report.facts["num_cut_now"] == 0
+    assert {path: path.stat().st_mtime_ns for path in job.paths.clips_dir.rglob("*.flac")} == files
+    ids = {"track_id": None}
+    after = rows_of(job)
+    assert {uri: row["track_id"] for uri, row in after.items()} == {
+        uri: renumbered.index(uri) for uri in ("short", "exact", "middle", "long")
+    }
+    del before["gone"]  # acquisition has seen that its file is no longer there
+    assert {uri: row | ids for uri, row in after.items()} == {uri: row | ids for uri, row in before.items()}
+
+
+def test_a_clip_or_a_source_that_is_gone_makes_the_finished_step_run_again(
+    job: Job, mp3_of: Callable[[float], Path]
+) -> None:
+    for parent in job.upstream():
+        write_json({"digest": "made before"}, parent.stamp)
+    memo.run(job)
+    assert memo.finished(job) is None  # the source of one is gone
+    shutil.copy(mp3_of(12.0), job.settings.audio_dir / "gone.mp3")
+    assert memo.run(job).report.facts["num_ok"] == 4
+    assert memo.run(job).reused
+    lost = job.paths.root / rows_of(job)["middle"]["path"]
+    lost.unlink()
+    again = memo.run(job)
+    assert (again.reused, again.report.facts["num_cut_now"], lost.exists()) == (False, 1, True)
+    assert memo.run(job).reused
 
 
 def test_no_audio_at_all_is_a_table_without_rows(tmp_path: Path) -> None:
@@ -159,7 +211,10 @@ def test_silence_and_clipping_are_flagged_and_rubbish_is_corrupt(tmp_path: Path)
     assert rows["loud"]["detail"].startswith("clipped")
 
 
-def test_every_odd_file_ends_as_a_clip_or_a_reason(shared_data: Path, tmp_path: Path) -> None:
+def test_every_odd_file_ends_as_a_clip_or_a_reason(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "ITEMS_PER_PROCESS", 1_000)  # starting processes would take most of the test
     files = sorted((shared_data / "audio_odd").iterdir()) + sorted((shared_data / "audio").glob("l*"))
     music = tmp_path / "music"
     music.mkdir()
@@ -241,7 +296,7 @@ def test_warnings() -> None:
 
 def test_tracks_whose_audio_was_not_got_have_no_clip(job: Job) -> None:
     ledger = Ledger(job.paths.ledger)
-    ledger.record(Entry(0, "removed", "yt-dlp"))
+    ledger.record(Entry(0, "long", "removed", "yt-dlp"))
     ledger.save()
     build_clips(job)
     assert "long" not in rows_of(job)

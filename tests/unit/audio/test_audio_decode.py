@@ -25,12 +25,12 @@ FORMATS = {
 @pytest.fixture(scope="module", params=FORMATS)
 def encoded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     codec, options = FORMATS[request.param]
-    return write_audio(tmp_path_factory.mktemp("encoded") / request.param, chirp(23.0), codec=codec, **options)
+    return write_audio(tmp_path_factory.mktemp("encoded") / request.param, chirp(14.0), codec=codec, **options)
 
 
-def whole_file(path: Path) -> tuple[np.ndarray, int]:
+def whole_file(path: Path, decoder: str) -> tuple[np.ndarray, int]:
     """The slow, obvious twin: all of the file, decoded from its beginning."""
-    if measure(path).decoder == LIBSNDFILE:
+    if decoder == LIBSNDFILE:
         samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
         return samples.mean(axis=1), rate_hz
     with av.open(str(path)) as container:
@@ -40,19 +40,19 @@ def whole_file(path: Path) -> tuple[np.ndarray, int]:
 
 def test_a_window_is_that_part_of_the_whole(encoded: Path) -> None:
     measured = measure(encoded)
-    whole, rate_hz = whole_file(encoded)
-    assert measured.duration_seconds == len(whole) / rate_hz == pytest.approx(23, abs=0.1)
-    for start in (0.0, 0.001, 3.217, 12.5, measured.duration_seconds - 10):
-        window, rate = read_window(encoded, start, 10.0, measured)
-        first = min(round(start * rate_hz), len(whole) - 10 * rate_hz)
+    whole, rate_hz = whole_file(encoded, measured.decoder)
+    assert measured.duration_seconds == len(whole) / rate_hz == pytest.approx(14, abs=0.1)
+    for start in (0.0, 0.001, 3.217, 7.5, measured.duration_seconds - 5):
+        window, rate = read_window(encoded, start, 5.0, measured)
+        first = min(round(start * rate_hz), len(whole) - 5 * rate_hz)
         assert rate == rate_hz
-        np.testing.assert_allclose(window, whole[first : first + 10 * rate_hz], atol=1e-6)
+        np.testing.assert_allclose(window, whole[first : first + 5 * rate_hz], atol=1e-6)
 
 
 def test_every_format_keeps_the_time_of_its_source(encoded: Path) -> None:
     """The sound at 8 s is the source's at 8 s, within what an encoder's delay may shift it."""
     window, rate_hz = read_window(encoded, 8.0, 2.0, measure(encoded))
-    source = chirp(23.0)[0]
+    source = chirp(14.0)[0]
     shifts = range(-1_500, 1_501, 5)
     match = [np.corrcoef(window, source[8 * rate_hz + s : 10 * rate_hz + s])[0, 1] for s in shifts]
     assert max(match) > 0.9
@@ -73,13 +73,13 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
 
 
 def test_a_header_that_lies_is_not_believed(tmp_path: Path) -> None:
-    path = write_audio(tmp_path / "x.mp3", chirp(30.0, channels=1), b="64k")
+    path = write_audio(tmp_path / "x.mp3", chirp(16.0, channels=1), b="64k")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert soundfile.info(path).duration == pytest.approx(30, abs=0.2)
+    assert soundfile.info(path).duration == pytest.approx(16, abs=0.2)
     measured = measure(path)
-    assert measured.duration_seconds == pytest.approx(15, abs=0.5)
-    window, rate_hz = read_window(path, 4.0, 10.0, measured)
-    np.testing.assert_allclose(window, whole_file(path)[0][4 * rate_hz : 14 * rate_hz], atol=1e-6)
+    assert measured.duration_seconds == pytest.approx(8, abs=0.5)
+    window, rate_hz = read_window(path, 2.0, 5.0, measured)
+    np.testing.assert_allclose(window, whole_file(path, measured.decoder)[0][2 * rate_hz : 7 * rate_hz], atol=1e-6)
 
 
 def test_decoding_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ def test_real_windows_are_where_a_whole_decode_has_them(shared_data: Path) -> No
     for path in sorted((shared_data / "audio").iterdir())[:14]:
         if path.suffix not in (".mp3", ".ogg") or (measured := measure(path)).duration_seconds < 20:
             continue
-        whole, rate_hz = whole_file(path)
+        whole, rate_hz = whole_file(path, measured.decoder)
         start = measured.duration_seconds * 0.37
         window, _ = read_window(path, start, 5.0, measured)
         expected = whole[round(start * rate_hz) :][: 5 * rate_hz]
