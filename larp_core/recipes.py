@@ -138,6 +138,7 @@ class TrainingConfig:
         num_neighbours: tracks |J| that stand for a playlist in TPC (paper, figure 4).
         targets: `graph` is the paper's appendix A; `diagonal` the published code's, with momentum soft labels.
         batch_keys: the batch's own columns come from the `online` encoder (equation 15) or the `momentum` one (ALBEF).
+        token_dropout: share of caption tokens hidden in training; a small text tower learns few captions by heart else.
         queue_positives: queue columns that are in truth positives are a `negative` (the paper's letter) or `masked`.
     """
 
@@ -159,6 +160,7 @@ class TrainingConfig:
     targets: Literal["graph", "diagonal"] = "graph"
     soft_label_weight: float = 0.0
     soft_label_warmup_epochs: int = 2
+    token_dropout: float = 0.0
     queue_positives: Literal["negative", "masked"] = "negative"
     batch_keys: Literal["online", "momentum"] = "online"
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -243,8 +245,11 @@ SMALL_MODEL = ModelConfig(
     audio=AudioTowerConfig(patch=16, window=4, depths=(1, 1, 1), heads=(2, 4, 8), width=48, train_mel_norm=False),
     text=TextTowerConfig(width=128, layers=2, heads=4, vocab_size=2_000, dropout=0.0),
     norm="batch",
-    queue_size=1_024,
+    momentum=0.7,
+    queue_size=64,
 )
+"""An epoch has some twenty steps: a momentum of 0.995 would fill the queue with features of ten epochs ago, negatives
+that are told apart by their age. A fast momentum encoder and a queue of one step keep them comparable."""
 
 DEMO = Recipe(
     name="demo",
@@ -252,10 +257,11 @@ DEMO = Recipe(
     model=SMALL_MODEL,
     training=TrainingConfig(
         batch_size=32,
-        epochs=_epochs(wtc=10, ttc=8, stage_3=6, clap_ft=10),
+        epochs=_epochs(wtc=8, ttc=10, stage_3=6, clap_ft=8),
         patience=4,
-        learning_rate=1e-3,
+        learning_rate=4e-4,
         warmup_steps=40,
+        token_dropout=0.1,
         queue_positives="masked",
         precision="bf16",
         num_threads=1,
@@ -284,8 +290,8 @@ SMALL_REAL = replace(
         track_fractions=(0.5, 0.2, 0.3),
         min_tracks=5,
     ),
-    model=replace(SMALL_MODEL, text=replace(SMALL_MODEL.text, vocab_size=8_000), queue_size=4_096),
-    training=replace(DEMO.training, batch_size=64, learning_rate=5e-4),
+    model=replace(SMALL_MODEL, text=replace(SMALL_MODEL.text, vocab_size=8_000), queue_size=256),
+    training=replace(DEMO.training, batch_size=64),
 )
 
 RECIPES = {recipe.name: recipe for recipe in (DEMO, PAPER, RELEASED_CODE, SMALL_REAL, SMOKE)}

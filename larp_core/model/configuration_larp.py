@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import BertConfig, ClapAudioConfig, PreTrainedConfig
+from transformers import AutoConfig, BertConfig, ClapAudioConfig, PreTrainedConfig
 
 from larp_core.recipes import ModelConfig
 
@@ -79,6 +79,9 @@ class LarpConfig(PreTrainedConfig):
             train_mel_norm=audio.train_mel_norm,
             max_tokens=text.max_tokens,
         )
+
+
+AutoConfig.register(LarpConfig.model_type, LarpConfig)
 
 
 def _audio(values: dict[str, Any]) -> ClapAudioConfig:

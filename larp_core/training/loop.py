@@ -74,7 +74,7 @@ def train(
     logger.info("epoch 0/%d: validation Recall@10 %.4f before the first step", epochs, curve[0].valid_recall_at_10)
     best_epoch, best_state = 0, copy.deepcopy(objective.model.state_dict())
     for epoch in range(1, epochs + 1):
-        record = _run_epoch(objective, data, sampler, validate, optimizer, scheduler, epoch)
+        record = _run_epoch(objective, data, sampler, validate, optimizer, scheduler, config, epoch)
         curve.append(record)
         logger.info(_describe(record, epochs))
         if best_epoch == 0 or record.valid_recall_at_10 > curve[best_epoch].valid_recall_at_10:
@@ -107,6 +107,7 @@ def _run_epoch(
     validate: Callable[[], float],
     optimizer: Adam,
     scheduler: LambdaLR,
+    config: TrainingConfig,
     epoch: int,
 ) -> EpochRecord:
     objective.train()
@@ -114,7 +115,7 @@ def _run_epoch(
     totals: dict[str, float] = {}
     steps = tqdm(sampler.epoch(epoch), total=sampler.steps_per_epoch, desc=f"epoch {epoch}", mininterval=5, leave=False)
     for step, draw in enumerate(steps):
-        batch = data.batch(draw.tracks).to(objective.model.device)
+        batch = data.batch(draw.tracks).with_hidden_tokens(config.token_dropout).to(objective.model.device)
         losses = objective.losses(draw, batch, epoch - 1 + step / sampler.steps_per_epoch)
         loss = torch.stack(list(losses.values())).mean()
         optimizer.zero_grad(set_to_none=True)

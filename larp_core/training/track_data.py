@@ -5,7 +5,7 @@ Shapes: T tracks, L tokens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,14 @@ class TrackBatch:
     input_features: Tensor
     has_audio: Tensor
     has_text: Tensor
+
+    def with_hidden_tokens(self, share: float) -> TrackBatch:
+        """A random `share` of the tokens takes no part in attention; CLS always does."""
+        if share == 0.0:
+            return self
+        hidden = torch.rand(self.attention_mask.shape) < share
+        hidden[:, 0] = False
+        return replace(self, attention_mask=self.attention_mask.masked_fill(hidden, 0))
 
     def to(self, device: torch.device) -> TrackBatch:
         return TrackBatch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__))

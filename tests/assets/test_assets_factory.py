@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from assets import checks, launch
-from assets.factory import asset_of
+from assets.factory import asset_of, assets_in_one_process
 from larp_core.data.leaks import LeakReport
 from larp_core.errors import UserError
 from larp_core.settings import Settings, make_settings
@@ -168,8 +168,8 @@ def torch_job(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Job:
 
 
 def child(monkeypatch: pytest.MonkeyPatch, behaviour: str) -> None:
-    def command(job: Job) -> list[str]:
-        return [sys.executable, "-c", CHILD, behaviour, str(job.settings.data_dir)]
+    def command(jobs: list[Job]) -> list[str]:
+        return [sys.executable, "-c", CHILD, behaviour, str(jobs[0].settings.data_dir)]
 
     monkeypatch.setattr(launch, "command_of", command)
 
@@ -211,8 +211,58 @@ def test_a_childs_user_error_is_a_failure_that_is_not_retried(
 def test_the_command_names_every_setting(tmp_path: Path) -> None:
     settings = make_settings(data_dir=str(tmp_path), recipe="smoke", mpd_dir="/m", audio_dir="/a")
     step = Step("larp_wtc", "x", "none:none", torch=True)
-    words = launch.command_of(Job(step, settings, "mpd"))[1:]
+    words = launch.command_of([Job(step, settings, "mpd")])[1:]
     assert words[:4] == ["-m", "larp_core", "run", "larp_wtc"]
     options = dict(zip(words[4::2], words[5::2], strict=True))
     expected = {"--dataset": "mpd", "--data-dir": str(tmp_path), "--recipe": "smoke", "--datasets": "mpd"}
     assert options == expected | {"--mpd-dir": "/m", "--audio-dir": "/a"}
+
+
+TOGETHER = """
+import sys
+from larp_core import memo
+from larp_core.settings import make_settings
+from larp_core.steps import Job, Report, Step
+def work(job):
+    job.outputs[0].parent.mkdir(parents=True, exist_ok=True)
+    job.outputs[0].write_text("vectors")
+    return Report(5)
+Job.work = work
+data_dir, *names = sys.argv[1:]
+print("one process for", *names)
+for name in names:
+    step = Step(name, "x", "none:none", outputs=lambda job: [job.paths.root / f"{job.encoder}.txt"], torch=True)
+    memo.run(Job(step, make_settings(data_dir=data_dir, recipe="smoke"), "mpd"))
+"""
+
+
+def test_steps_together_share_a_child_and_are_reused_one_by_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    steps = [
+        Step(name, "x", "none:none", outputs=lambda job: [job.paths.root / f"{job.encoder}.txt"], torch=True)
+        for name in ("embeddings/a", "embeddings/b")
+    ]
+    jobs = [Job(step, settings, "mpd") for step in steps]
+
+    def command(jobs: list[Job]) -> list[str]:
+        return [sys.executable, "-c", TOGETHER, str(settings.data_dir), *(job.step.name for job in jobs)]
+
+    monkeypatch.setattr(launch, "command_of", command)
+    definitions = [
+        assets_in_one_process(jobs, name="embeddings", group="g", kinds={step.name: {"parquet"} for step in steps})
+    ]
+    assert materialize(settings, definitions).success
+    assert "one process for embeddings/a embeddings/b" in capfd.readouterr().out
+
+    jobs[1].outputs[0].unlink()
+    result = materialize(settings, definitions)
+    assert "one process for embeddings/b\n" in capfd.readouterr().out
+    reused = {
+        event.asset_key.path[-1]: event.materialization.metadata["reused"].value
+        for event in result.get_asset_materialization_events()
+    }
+    assert reused == {"a": True, "b": False}
+
+    alone = materialize(settings, definitions, selection=[dg.AssetKey(["mpd", "embeddings", "a"])])
+    assert [event.asset_key.path[-1] for event in alone.get_asset_materialization_events()] == ["a"]

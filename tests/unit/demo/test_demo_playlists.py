@@ -34,7 +34,7 @@ def test_deterministic_and_listeners_are_other_people(catalogue: Catalogue, play
 
 def test_lengths_and_no_repeats(playlists: list[Collection]) -> None:
     for playlist in playlists:
-        assert 70 <= len(playlist.tracks) <= 130
+        assert CONFIG.playlist_length[0] <= len(playlist.tracks) <= CONFIG.playlist_length[1]
         assert len(set(playlist.tracks)) == len(playlist.tracks)
         assert 1 <= len(playlist.scenes) <= CONFIG.max_themes
 

@@ -57,6 +57,6 @@ def test_the_schedule_rises_then_falls_to_zero(warmup: int, total: int) -> None:
     factors = [cosine_with_warmup(warmup, total)(step) for step in range(total + 1)]
     top = int(np.argmax(factors))
     assert factors[top] == pytest.approx(1.0) and top <= max(1, total // 5)
-    assert all(a <= b for a, b in itertools.pairwise(factors))
-    assert all(a >= b for a, b in zip(factors[top:], factors[top + 1 :], strict=False))
+    assert all(a <= b for a, b in itertools.pairwise(factors[: top + 1]))
+    assert all(a >= b for a, b in itertools.pairwise(factors[top:]))
     assert factors[-1] == pytest.approx(0.0, abs=1e-9)

@@ -1,0 +1,85 @@
+"""The user's own words, `dagster job execute -j train_all`, from nothing to tables: real MP3s over loopback HTTP, real
+yt-dlp, DuckDB, Pipes and training, with the smoke recipe. And once more, when there is nothing left to do."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LEARNED = ("CLAP-FT", "LARP-WTC", "LARP-TTC", "TTC continued", "LARP-TPC", "LARP-TPC-fusion")
+UNLEARNED = ("random", "oracle", "same artist", "artist + album", "caption TF-IDF", "mel statistics")
+UNTRAINED = ("BERT (untrained)", "HTS-AT (untrained)")
+
+
+def train_all(data: Path, home: Path) -> str:
+    """Runs the job as the README says; returns what it printed."""
+    home.mkdir(exist_ok=True)
+    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LARP_")}
+    environment |= {
+        "LARP_DATA": str(data),
+        "LARP_RECIPE": "smoke",
+        "DAGSTER_HOME": str(home),
+        "DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME": "pipeline.definitions",
+    }
+    command = ["dagster", "job", "execute", "-j", "train_all"]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1500)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return result.stdout + result.stderr
+
+
+def stamps(data: Path) -> dict[str, int]:
+    return {str(path.relative_to(data)): path.stat().st_mtime_ns for path in data.rglob(".steps/*.json")}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("end_to_end")
+    return folder / "data", train_all(folder / "data", folder / "home")
+
+
+@pytest.mark.xdist_group("end_to_end")
+def test_every_row_of_the_tables_is_there_for_both_datasets(finished: tuple[Path, str]) -> None:
+    reports = finished[0] / "reports"
+    rows = pl.concat(
+        [
+            pl.read_parquet(reports / f"table_{n}.parquet").select("dataset", "row", "metric", "k", "value")
+            for n in (2, 3)
+        ]
+    )
+    named = set(rows["row"])
+    assert {*LEARNED[1:], *UNLEARNED, *UNTRAINED, "CLAP-FT"} <= named | {"LARP (TPC-fusion)"}
+    for dataset in ("mpd", "lfm"):
+        scores = rows.filter((pl.col("dataset") == dataset) & (pl.col("metric") == "recall") & (pl.col("k") == 10))
+        values = dict(scores.select("row", "value").iter_rows())
+        assert 0 < values["random"] < values["oracle"] <= 1
+        assert all(0 <= value <= values["oracle"] + 1e-9 for value in values.values())
+    assert (reports / "figure_5.png").stat().st_size > 10_000
+    assert "LARP" in (reports / "table_2.md").read_text()
+
+
+@pytest.mark.xdist_group("end_to_end")
+def test_the_trained_models_can_be_loaded_and_tell_their_curve(finished: tuple[Path, str]) -> None:
+    for dataset in ("mpd", "lfm"):
+        folder = finished[0] / dataset / "models" / "larp_tpc_fusion"
+        record = json.loads((folder / "training.json").read_text())
+        assert record["parent"] == "larp_ttc" and len(record["curve"]) > 1
+        assert (folder / "model.safetensors").exists() and (folder / "tokenizer.json").exists()
+
+
+@pytest.mark.xdist_group("end_to_end")
+def test_the_user_is_told_where_the_tables_are(finished: tuple[Path, str]) -> None:
+    assert str(finished[0] / "reports" / "table_2.md") in finished[1]
+
+
+@pytest.mark.xdist_group("end_to_end")
+def test_a_second_run_makes_nothing_again(finished: tuple[Path, str]) -> None:
+    data = finished[0]
+    before, audio = stamps(data), {p: p.stat().st_mtime_ns for p in (data / "audio").rglob("*.mp3")}
+    train_all(data, data.parent / "home")
+    assert stamps(data) == before and len(before) > 60
+    assert {p: p.stat().st_mtime_ns for p in (data / "audio").rglob("*.mp3")} == audio and audio
