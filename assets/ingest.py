@@ -10,7 +10,7 @@ KINDS = {
     "source": {"file"},
     "playlists": {"parquet", "polars"},
     "cold_start_split": {"parquet", "polars"},
-    "metadata": {"parquet", "spotify"},
+    "metadata": {"parquet", "polars"},
     "captions": {"parquet", "text"},
     "mp3": {"mp3", "parquet"},
     "clips": {"flac", "parquet"},

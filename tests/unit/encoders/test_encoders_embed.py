@@ -1,0 +1,82 @@
+"""Embeddings from files to files, on a dataset of a few tracks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from training_world import RECIPE, make_inputs
+
+from larp_core.encoders.embed import embed_tracks
+from larp_core.files import hash_file, write_parquet
+from larp_core.settings import Settings
+from larp_core.steps import Job, step_named
+from larp_core.training.stages import run_stage, save_model
+
+NUM_TRACKS, SILENT, UNNAMED = 8, 2, 5
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Eight tracks, the last two of them test; track 2 has no clip, track 5 no caption."""
+    settings = Settings(tmp_path_factory.mktemp("data"), RECIPE, ("mpd",))
+    paths = settings.paths("mpd")
+    ids = pl.Series("track_id", range(NUM_TRACKS), dtype=pl.Int32)
+    write_parquet(pl.DataFrame([ids, pl.Series("split", ["train"] * 6 + ["test"] * 2)]), paths.split_tracks)
+    captions = pl.DataFrame({"track_id": ids, "caption": [f"The track river {n} by stone" for n in range(NUM_TRACKS)]})
+    write_parquet(captions.filter(pl.col("track_id") != UNNAMED), paths.captions)
+    with_clip = ids.filter(ids != SILENT)
+    write_parquet(pl.DataFrame({"track_id": with_clip, "row": range(len(with_clip))}), paths.mel_rows)
+    np.save(paths.mels, np.random.default_rng(0).normal(size=(len(with_clip), 1001, 64)).astype(np.float16))
+    inputs = make_inputs()
+    model, _ = run_stage("larp_wtc", inputs, RECIPE, None)
+    save_model(paths.model("larp_wtc"), model, inputs.tokenizer, {})
+    return settings
+
+
+def embed(settings: Settings, encoder: str) -> tuple[pl.DataFrame, dict[str, str], Path]:
+    job = Job(step_named(f"embeddings/{encoder}"), settings, "mpd")
+    report = embed_tracks(job)
+    path = job.paths.embeddings(encoder)
+    frame = pl.read_parquet(path)
+    assert report.num_rows == len(frame) and frame.schema["track_id"] == pl.Int32
+    assert frame.schema["vector"] == pl.List(pl.Float32)
+    return frame, pl.read_parquet_metadata(path), path
+
+
+def test_mel_statistics_are_standardised_means_and_deviations(settings: Settings) -> None:
+    frame, footer, _ = embed(settings, "mel_statistics")
+    assert frame["track_id"].to_list() == [n for n in range(NUM_TRACKS) if n != SILENT]
+    mels = np.load(settings.paths("mpd").mels).astype(np.float64)
+    statistics = np.array([[*mel.mean(0), *mel.std(0)] for mel in mels])
+    train = statistics[:5]
+    expected = (statistics - train.mean(0)) / train.std(0)
+    np.testing.assert_allclose(np.stack(frame["vector"].to_list()), expected, atol=0.02)
+    assert footer["weights_sha256"] == ""
+
+
+@pytest.mark.parametrize(("encoder", "unseen", "width"), [("bert", UNNAMED, 128), ("htsat", SILENT, 192)])
+def test_single_towers_see_their_own_modality_and_are_called_untrained(
+    settings: Settings, encoder: str, unseen: int, width: int
+) -> None:
+    frame, footer, path = embed(settings, encoder)
+    assert frame["track_id"].to_list() == [n for n in range(NUM_TRACKS) if n != unseen]
+    assert len(frame["vector"][0]) == width
+    assert footer["pretrained"] == "false"
+    first = hash_file(path)
+    embed(settings, encoder)
+    assert hash_file(path) == first
+
+
+def test_two_towers_average_what_a_track_has(settings: Settings) -> None:
+    frame, footer, _ = embed(settings, "larp_wtc")
+    rows = {row["track_id"]: row for row in frame.iter_rows(named=True)}
+    assert len(rows) == NUM_TRACKS
+    both = rows[0]
+    np.testing.assert_allclose(both["vector"], np.mean([both["audio_vector"], both["text_vector"]], axis=0), atol=1e-6)
+    assert rows[SILENT]["audio_vector"] is None and rows[SILENT]["vector"] == rows[SILENT]["text_vector"]
+    assert rows[UNNAMED]["text_vector"] is None and rows[UNNAMED]["vector"] == rows[UNNAMED]["audio_vector"]
+    weights = settings.paths("mpd").model("larp_wtc") / "model.safetensors"
+    assert footer["weights_sha256"] == hash_file(weights) and footer["pretrained"] == "true"
