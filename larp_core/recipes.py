@@ -257,7 +257,7 @@ DEMO = Recipe(
     model=SMALL_MODEL,
     training=TrainingConfig(
         batch_size=32,
-        epochs=_epochs(wtc=8, ttc=10, stage_3=6, clap_ft=8),
+        epochs=_epochs(wtc=8, ttc=8, stage_3=5, clap_ft=8),
         patience=4,
         learning_rate=4e-4,
         warmup_steps=40,
