@@ -6,8 +6,8 @@ rests on: LARP (KDD 2024) section 4.1 and appendix B for `paper`, the authors' p
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from larp_core.errors import UserError
 
@@ -192,9 +192,6 @@ class Recipe:
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def _epochs(wtc: int, ttc: int, stage_3: int, clap_ft: int) -> tuple[tuple[str, int], ...]:

@@ -20,6 +20,7 @@ from larp_core import memo
 from larp_core.audio.mels import load_mels
 from larp_core.benchmark.holdouts import Holdouts, load_holdouts
 from larp_core.benchmark.itemknn import evaluate_itemknn
+from larp_core.benchmark.metrics import random_values
 from larp_core.data.csr import TrainGraph, load_train_graph
 from larp_core.errors import UserError
 from larp_core.files import hash_of, make_folder, write_json
@@ -143,8 +144,8 @@ def validation_recall(model: LarpModel, inputs: StageInputs, precision: str) -> 
 
 def random_recall(holdouts: Holdouts) -> float:
     """Expected Recall@10 of a random order: every candidate of a playlist is as likely to be in the ten."""
-    sizes = [len(holdouts.candidates) - len(seeds) for seeds in holdouts.seeds]
-    return float(np.mean([min(1.0, VALIDATION_K / size) for size in sizes]))
+    values = random_values(holdouts.num_targets, holdouts.num_candidates, (VALIDATION_K,))
+    return float(values["recall"].mean())
 
 
 def on_best_device(model: LarpModel) -> LarpModel:
