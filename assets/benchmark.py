@@ -21,6 +21,7 @@ KINDS = {
     **{f"embeddings/{encoder}": {"parquet", "pytorch"} for encoder in ENCODERS},
     "embeddings/mel_statistics": {"parquet", "numpy"},
     **{f"scores/{encoder}": {"parquet", "numpy"} for encoder in ("metadata", *ENCODERS)},
+    "listening_page": {"html", "flac"},
     "table_1": {"parquet", "markdown"},
     "table_2": {"parquet", "markdown"},
     "table_3": {"parquet", "markdown"},

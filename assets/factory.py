@@ -40,8 +40,9 @@ def asset_of(node: Job, *, group: str, kinds: set[str], gpu: bool = False) -> dg
     ) -> dg.MaterializeResult:
         job = Job(step, settings, dataset)
         done = _run_or_reuse(job, context, pipes)
-        # The tables and figures are what the run was for: say where they are. `dagster dev` shows them too.
-        context.log.info(f"{headline(done)}: {job.outputs[-1]}" if step.shared else headline(done))
+        # Tables, figures and pages are what the run was for: say where they are. `dagster dev` shows them too.
+        is_for_people = step.shared or any(path.parent == settings.shared.reports for path in job.outputs)
+        context.log.info(f"{headline(done)}: {job.outputs[-1]}" if is_for_people else headline(done))
         return dg.MaterializeResult(metadata=metadata_of(done), data_version=dg.DataVersion(done.digest))
 
     return materialize

@@ -101,6 +101,12 @@ def _scores(encoder: str) -> Step:
     )
 
 
+def _listening_config(job: Job) -> dict[str, Any]:
+    """What the page says of the run, and what it draws the playlists by."""
+    recipe = job.recipe
+    return {"recipe": [recipe.name, recipe.summary], "seed": recipe.evaluation.seed, "is_demo": job.settings.is_demo}
+
+
 def _reports(*names: str) -> Any:
     return lambda job: [job.settings.shared.reports / name for name in names]
 
@@ -200,6 +206,14 @@ _STEPS = [
         config=_recipe("evaluation"),
     ),
     *(_scores(encoder) for encoder in ENCODERS),
+    Step(
+        "listening_page",
+        "A page for the ear: some test playlists, their continuations and the clips, to be opened in a browser.",
+        "larp_core.benchmark.listening:build_listening_page",
+        upstream=_after("playlists", "cold_start_split", "metadata", "mp3", "clips", "embeddings/larp_tpc"),
+        outputs=lambda job: [job.settings.shared.listening_page(job.dataset)],
+        config=_listening_config,
+    ),
     Step(
         "table_1",
         "Paper table 1: size of each dataset's splits and homogeneity of its playlists.",

@@ -30,6 +30,9 @@ class SharedPaths:
     def reports(self) -> Path:
         return self.data_dir / "reports"
 
+    def listening_page(self, dataset: str) -> Path:
+        return self.reports / f"listen_{dataset}.html"
+
 
 @dataclass(frozen=True)
 class DatasetPaths:

@@ -135,6 +135,18 @@ def test_the_check_blocks_what_follows_when_it_fails(
     assert log == ["mpd/cold_start_split", "mpd/after"]
 
 
+def test_the_log_says_where_the_pages_lie(
+    settings: Settings, log: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    page = Step("page", "x", "none:none", outputs=lambda job: [job.settings.shared.listening_page(job.dataset)])
+    table = Step("table", "x", "none:none", outputs=lambda job: [job.paths.root / "table.parquet"])
+    monkeypatch.setattr("larp_core.graph_of_steps.STEPS", {step.name: step for step in (page, table)})
+    assert materialize(settings, assets_of([Job(page, settings, "mpd"), Job(table, settings, "mpd")])).success
+    printed = capfd.readouterr().err
+    assert str(settings.data_dir / "reports" / "listen_mpd.html") in printed
+    assert "table.parquet" not in printed
+
+
 CHILD = """
 import os, signal, sys
 from dagster_pipes import open_dagster_pipes

@@ -72,8 +72,10 @@ def test_the_trained_models_can_be_loaded_and_tell_their_curve(finished: tuple[P
 
 
 @pytest.mark.xdist_group("end_to_end")
-def test_the_user_is_told_where_the_tables_are(finished: tuple[Path, str]) -> None:
-    assert str(finished[0] / "reports" / "table_2.md") in finished[1]
+def test_the_user_is_told_where_tables_and_pages_are(finished: tuple[Path, str]) -> None:
+    for name in ("table_2.md", "listen_mpd.html", "listen_lfm.html"):
+        path = finished[0] / "reports" / name
+        assert path.exists() and str(path) in finished[1]
 
 
 @pytest.mark.xdist_group("end_to_end")
