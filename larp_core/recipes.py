@@ -240,7 +240,7 @@ RELEASED_CODE = replace(
 
 SMALL_MODEL = ModelConfig(
     audio=AudioTowerConfig(patch=16, window=4, depths=(1, 1, 1), heads=(2, 4, 8), width=48, train_mel_norm=False),
-    text=TextTowerConfig(width=128, layers=2, heads=4, vocab_size=2_000, dropout=0.0),
+    text=TextTowerConfig(width=128, layers=1, heads=4, vocab_size=2_000, dropout=0.0),
     norm="batch",
     momentum=0.7,
     queue_size=64,
@@ -254,11 +254,11 @@ DEMO = Recipe(
     model=SMALL_MODEL,
     training=TrainingConfig(
         batch_size=32,
-        epochs=_epochs(wtc=8, ttc=8, stage_3=5, clap_ft=8),
+        epochs=_epochs(wtc=6, ttc=8, stage_3=5, clap_ft=6),
         patience=4,
         learning_rate=4e-4,
         warmup_steps=40,
-        token_dropout=0.1,
+        token_dropout=0.3,
         queue_positives="masked",
         precision="bf16",
         num_threads=1,

@@ -9,7 +9,7 @@ import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -100,9 +100,14 @@ def train_stage(job: Job) -> Report:
 
 
 def run_stage(
-    stage: str, inputs: StageInputs, recipe: Recipe, parent: Path | LarpModel | None
+    stage: str,
+    inputs: StageInputs,
+    recipe: Recipe,
+    parent: Path | LarpModel | None,
+    keep: Literal["best", "last"] = "best",
 ) -> tuple[LarpModel, TrainingResult]:
-    """Trains `stage` from `parent`'s weights, or from new ones; the returned model holds the best epoch's weights."""
+    """Trains `stage` from `parent`'s weights, or from new ones; the returned model holds the weights of the epoch that
+    was best on validation, or those of the last one trained."""
     training, plan = recipe.training, PLANS[stage]
     model = on_best_device(_starting_model(inputs, recipe, parent))
     torch.manual_seed(training.seed)
@@ -129,7 +134,8 @@ def run_stage(
         training,
         training.epochs_of(stage),
     )
-    model.load_state_dict(result.best_state)
+    if keep == "best":
+        model.load_state_dict(result.best_state)
     return model.eval(), result
 
 
