@@ -11,22 +11,31 @@ import dagster as dg
 
 from larp_core.memo import Finished
 
+SHOWN_DIGITS = 4
 MAX_TABLE_ROWS = 60
 MAX_PICTURE_BYTES = 300_000
 """A picture is stored in the event log with its asset, and the UI loads it with every page that lists the asset."""
 
 
 def metadata_of(done: Finished) -> dict[str, dg.MetadataValue]:
-    """Dagster metadata of a finished step, in the order in which a person wants to read it."""
+    """Dagster metadata of a finished step, in the order in which a person wants to read it.
+
+    Raises:
+        ValueError: two parts of the report have one name; one would hide the other.
+    """
     report = done.report
-    return {
-        "dagster/row_count": dg.MetadataValue.int(report.num_rows),
-        **{name: value_of(fact) for name, fact in report.facts.items()},
-        **{title: dg.MetadataValue.md(markdown_table(rows)) for title, rows in report.tables.items()},
-        **{title: _picture(Path(path)) for title, path in report.pictures.items()},
-        "reused": dg.MetadataValue.bool(done.reused),
-        "work_seconds": dg.MetadataValue.float(done.seconds),
-    }
+    parts: list[tuple[str, dg.MetadataValue]] = [
+        ("dagster/row_count", dg.MetadataValue.int(report.num_rows)),
+        *((name, value_of(fact)) for name, fact in report.facts.items()),
+        *((title, dg.MetadataValue.md(markdown_table(rows))) for title, rows in report.tables.items()),
+        *((title, _picture(Path(path))) for title, path in report.pictures.items()),
+        ("reused", dg.MetadataValue.bool(done.reused)),
+        ("work_seconds", value_of(done.seconds)),
+    ]
+    metadata = dict(parts)
+    if len(metadata) < len(parts):
+        raise ValueError(f"parts of a report have the same name: {sorted(name for name, _ in parts)}")
+    return metadata
 
 
 def headline(done: Finished) -> str:
@@ -56,7 +65,7 @@ def value_of(fact: Any) -> dg.MetadataValue:
         case int():
             return dg.MetadataValue.int(fact)
         case float():
-            return dg.MetadataValue.float(fact)
+            return dg.MetadataValue.float(float(f"{fact:.{SHOWN_DIGITS}g}"))
         case Path():
             return dg.MetadataValue.path(fact)
         case str():
@@ -68,7 +77,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.{SHOWN_DIGITS}g}"
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 

@@ -221,7 +221,7 @@ def _report(job: Job, result: TrainingResult, inputs: StageInputs, record: dict[
             "num_train_tracks_with_audio": int((inputs.train.mel_rows >= 0).sum()),
             "data_fingerprint": record["data_fingerprint"],
         },
-        tables={"curve": [_row(entry) for entry in record["curve"]]},
+        tables={"epochs": [_row(entry) for entry in record["curve"]]},
         pictures={"curve": str(draw_curves(job.paths.pictures / f"{job.encoder}.png", job.encoder, record))},
     )
 

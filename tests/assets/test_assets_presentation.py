@@ -51,6 +51,18 @@ def test_facts_keep_their_types_and_the_order_is_for_reading() -> None:
     assert metadata["dagster/row_count"].value == 1_234
 
 
+def test_numbers_are_shown_with_the_digits_that_mean_something() -> None:
+    assert value_of(0.10754542900560596).value == 0.1075
+    assert value_of(123_456_789).value == 123_456_789
+
+
+def test_no_part_of_a_report_hides_another(tmp_path: Path) -> None:
+    path = write_png(tmp_path / "a.png", 20)
+    report = Report(1, tables={"curve": [{"epoch": 1}]}, pictures={"curve": str(path)})
+    with pytest.raises(ValueError, match="curve"):
+        metadata_of(Finished(report, reused=False, seconds=1.0, digest="d"))
+
+
 @pytest.mark.parametrize("value", [(1, 2), [Path("x")], {"a": {1: None}}])
 def test_anything_else_becomes_json(value: object) -> None:
     assert isinstance(value_of(value), dg.JsonMetadataValue)
