@@ -138,6 +138,8 @@ class TrainingConfig:
         num_neighbours: tracks |J| that stand for a playlist in TPC (paper, figure 4).
         targets: `graph` is the paper's appendix A; `diagonal` the published code's, with momentum soft labels.
         batch_keys: the batch's own columns come from the `online` encoder (equation 15) or the `momentum` one (ALBEF).
+        label_smoothing: share of each target that is spread evenly over all columns; without it a small model trained
+            from scratch sets tracks apart by chance, which any second objective, a random one too, would mend.
         token_dropout: share of caption tokens hidden in training; a small text tower learns few captions by heart else.
         queue_positives: queue columns that are in truth positives are a `negative` (the paper's letter) or `masked`.
     """
@@ -160,6 +162,7 @@ class TrainingConfig:
     targets: Literal["graph", "diagonal"] = "graph"
     soft_label_weight: float = 0.0
     soft_label_warmup_epochs: int = 2
+    label_smoothing: float = 0.0
     token_dropout: float = 0.0
     queue_positives: Literal["negative", "masked"] = "negative"
     batch_keys: Literal["online", "momentum"] = "online"
@@ -254,10 +257,11 @@ DEMO = Recipe(
     model=SMALL_MODEL,
     training=TrainingConfig(
         batch_size=32,
-        epochs=_epochs(wtc=6, ttc=8, stage_3=5, clap_ft=6),
+        epochs=_epochs(wtc=12, ttc=8, stage_3=5, clap_ft=12),
         patience=4,
         learning_rate=4e-4,
         warmup_steps=40,
+        label_smoothing=0.3,
         token_dropout=0.3,
         queue_positives="masked",
         precision="bf16",

@@ -1,8 +1,8 @@
 """The demo world's music before any of it sounds: artists with a style, albums, tracks and their names.
 
 One catalogue serves both demo datasets. A track's hidden truth is its cell (genre, mood); genre decides instruments and
-rhythm, mood decides mode, tempo, brightness and dynamics. A scene is a group of cells of unlike genres and moods that
-people like to hear together: nothing in a track's sound or name says so, only playlists do.
+rhythm, mood decides mode, tempo, brightness and dynamics. A scene is a pair of genres in a pair of moods that people
+like to hear together: nothing in a track's sound or name says which are paired, only playlists do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from larp_core.recipes import WorldConfig
 GENRES = tuple(GENRE_WORDS)
 MOODS = tuple(MOOD_WORDS)
 CATALOGUE_VERSION = 2
-CELLS_PER_SCENE = 4
 SECOND_GENRE_FRACTION = 0.3
 TRACKS_PER_ALBUM = 7
 MOOD_WORD_FRACTION = {"track": 0.5, "album": 0.4, "artist": 0.15}
@@ -115,16 +114,12 @@ def make_catalogue(config: WorldConfig) -> Catalogue:
 
 
 def make_scenes(seed: int) -> tuple[tuple[int, ...], ...]:
-    """`scenes[genre][mood]`: which scene a cell belongs to. Each mood's genres are dealt to the scenes at random, so a
-    scene has one cell of each mood; a deal that gives a scene one genre twice is dealt again."""
+    """`scenes[genre][mood]`: which scene a cell belongs to. Genres and moods are paired at random, and a scene is one
+    pair of each: four cells."""
     rng = random_generator("scenes", seed)
-    num_scenes = len(GENRES) * len(MOODS) // CELLS_PER_SCENE
-    columns: list[np.ndarray] = []
-    while len(columns) < len(MOODS):
-        column = rng.permutation(num_scenes)
-        if all((column != other).all() for other in columns):
-            columns.append(column)
-    return tuple(tuple(int(column[genre]) for column in columns) for genre in range(len(GENRES)))
+    genre_pairs, mood_pairs = (rng.permutation(len(names)) // 2 for names in (GENRES, MOODS))
+    num_mood_pairs = len(MOODS) // 2
+    return tuple(tuple(int(genre * num_mood_pairs + mood) for mood in mood_pairs) for genre in genre_pairs)
 
 
 def _make_artist(config: WorldConfig, names: _Names, index: int) -> Artist:

@@ -1,7 +1,7 @@
 """Taste in the demo world: playlists and listeners drawn from the catalogue.
 
 Each collection mixes a few themes (scenes, one mood of each in front), a few favoured artists and outliers. The
-scenes are what stage 2 can learn and stage 1 cannot: their cells share neither sound nor words.
+scenes are what stage 2 can learn and stage 1 cannot: which genres and moods are paired is in no sound and no word.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from larp_core.demo.catalogue import Catalogue, random_generator
 from larp_core.recipes import WorldConfig
 
 FRONT_CELL_WEIGHT = 1.6
-ANY_TRACK_WEIGHT = 0.02
-"""Of a track outside all themes, beside 1 for one in a scene: taste has soft edges even without outliers."""
+ANY_TRACK_WEIGHT = 0.004
+"""Of a track outside all themes, beside 1 for one in a scene: a few even without outliers."""
 
 FAVOURED_ARTISTS = (2, 5)
 FAVOURED_ARTIST_BOOST = 6.0

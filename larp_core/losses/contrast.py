@@ -56,12 +56,17 @@ def make_keys(
 
 
 def contrast(
-    queries_BD: Tensor, keys: Keys, temperature: Tensor | float, soft_labels_BC: Tensor | None = None
+    queries_BD: Tensor,
+    keys: Keys,
+    temperature: Tensor | float,
+    soft_labels_BC: Tensor | None = None,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Mean over queries of CE(y, softmax(sim(query, keys) / temperature)).
 
     The positives of a query share its target mass evenly. `soft_labels_BC`, rows summing to one or less, take the rest
     of the mass where they are given (ALBEF's momentum distillation): y = soft + (1 - sum(soft)) * even shares.
+    `label_smoothing` of the mass then goes evenly to all columns that take part (Szegedy et al. 2016, section 7).
 
     Returns:
         A scalar. Queries without a positive don't count; with none left the loss is zero, with a gradient of zero.
@@ -77,6 +82,9 @@ def contrast(
     if soft_labels_BC is not None:
         soft_BC = soft_labels_BC[counts_B]
         shares_BC = soft_BC + (1.0 - soft_BC.sum(1, keepdim=True)) * shares_BC
+    if label_smoothing:
+        even_BC = takes_part_BC.to(shares_BC.dtype) / takes_part_BC.sum(1, keepdim=True)
+        shares_BC = torch.lerp(shares_BC, even_BC, label_smoothing)
     return -(shares_BC * log_probabilities_BC).sum(1).mean()
 
 

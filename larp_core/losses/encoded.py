@@ -42,6 +42,7 @@ class LossOptions:
     queue_positives: QueuePositives
     diagonal_targets: bool
     soft_label_weight: float
+    label_smoothing: float = 0.0
 
 
 Relation = Callable[[Tensor, Tensor], Tensor]
@@ -100,7 +101,7 @@ class EncodedBatch:
 
     def contrast(self, queries_BD: Tensor, momentum_BD: Tensor, keys: Keys) -> Tensor:
         soft = momentum_soft_labels(momentum_BD, keys, self.temperature, self.options.soft_label_weight)
-        return contrast(queries_BD, keys, self.temperature, soft)
+        return contrast(queries_BD, keys, self.temperature, soft, self.options.label_smoothing)
 
 
 def same_track(left_B: Tensor, right_C: Tensor) -> Tensor:

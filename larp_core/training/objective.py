@@ -69,20 +69,20 @@ class Objective(Protocol):
 class ClapObjective(nn.Module):
     """CLAP-FT: the towers alone under symmetric InfoNCE."""
 
-    def __init__(self, model: LarpModel, temperature: float, precision: str) -> None:
+    def __init__(self, model: LarpModel, temperature: float, training: TrainingConfig) -> None:
         super().__init__()
         self.model = model
         self.temperature = temperature
-        self.precision = precision
+        self.training_config = training
 
     def prepare(self, data: TrackData) -> None:
         """Nothing is cached."""
 
     def losses(self, draw: Draw, batch: TrackBatch, epoch_progress: float) -> dict[str, Tensor]:
         tracks = torch.from_numpy(draw.tracks).to(self.model.device)
-        with autocast(self.model.device, self.precision):
+        with autocast(self.model.device, self.training_config.precision):
             features = encode(self.model, batch)
-        return {"clap": clap_contrast(features, tracks, self.temperature)}
+        return {"clap": clap_contrast(features, tracks, self.temperature, self.training_config.label_smoothing)}
 
 
 class LarpObjective(nn.Module):
@@ -150,7 +150,12 @@ class LarpObjective(nn.Module):
             co_occurs=lambda left, right: self._relation(self.graph.co_occurs, left, right),
             contains=lambda left, right: self._relation(self.graph.contains, left, right),
             temperature=self.temperature,
-            options=LossOptions(config.queue_positives, config.targets == "diagonal", config.soft_label_weight * ramp),
+            options=LossOptions(
+                queue_positives=config.queue_positives,
+                diagonal_targets=config.targets == "diagonal",
+                soft_label_weight=config.soft_label_weight * ramp,
+                label_smoothing=config.label_smoothing,
+            ),
         )
 
     def _relation(self, relation: GraphRelation, left: Tensor, right: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ def run_stage(
     )
     objective: Objective
     if "clap" in plan.losses:
-        objective = ClapObjective(model, recipe.model.temperature, training.precision)
+        objective = ClapObjective(model, recipe.model.temperature, training)
     else:
         objective = LarpObjective(model, plan, inputs.graph, recipe.model, training).to(model.device)
     logger.info("%s: %d anchors, %d steps an epoch, on %s", stage, len(anchors), sampler.steps_per_epoch, model.device)

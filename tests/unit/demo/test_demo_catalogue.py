@@ -50,7 +50,7 @@ def test_playlist_settings_leave_the_audio_alone(catalogue: Catalogue) -> None:
     assert quieter.tracks[0].uri != catalogue.tracks[0].uri, "tags hold the names, so the file is another one"
 
 
-def test_scenes_join_cells_unlike_in_genre_and_in_mood() -> None:
+def test_scenes_are_pairs_of_genres_in_pairs_of_moods() -> None:
     for seed in range(5):
         scenes = make_scenes(seed)
         assert scenes == make_scenes(seed)
@@ -59,7 +59,9 @@ def test_scenes_join_cells_unlike_in_genre_and_in_mood() -> None:
             for mood, scene in enumerate(row):
                 cells.setdefault(scene, []).append((genre, mood))
         for members in cells.values():
-            assert len({genre for genre, _ in members}) == len(members) == len({mood for _, mood in members})
+            genres, moods = {genre for genre, _ in members}, {mood for _, mood in members}
+            assert len(genres) == len(moods) == 2 and len(members) == 4
+    assert len({make_scenes(seed) for seed in range(5)}) == 5
 
 
 def test_vocabularies_do_not_overlap() -> None:

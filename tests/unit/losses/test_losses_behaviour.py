@@ -65,6 +65,18 @@ def test_soft_labels_move_the_target_towards_the_momentum_encoder() -> None:
     assert momentum_soft_labels(momentum, keys, 0.1, 0.0) is None
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.3, 1.0])
+def test_label_smoothing_is_the_library_one_over_the_columns_that_take_part(smoothing: float) -> None:
+    rng = torch.Generator().manual_seed(0)
+    queries, vectors = (F.normalize(torch.randn(n, 4, generator=rng), dim=1) for n in (3, 5))
+    positives = [[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 1, 0, 0]]
+    takes_part = [[1, 1, 1, 1, 0]] * 3
+    ours = contrast(queries, keys_of(vectors, positives, takes_part), 0.1, label_smoothing=smoothing)
+    logits = queries @ vectors[:4].T / 0.1
+    theirs = F.cross_entropy(logits, torch.arange(3), label_smoothing=smoothing)
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-6)
+
+
 def test_only_online_features_receive_a_gradient() -> None:
     batch, _ = make_batch(seed=6)
     playlist = make_features(np.random.default_rng(1), batch.num_pairs, 6)
