@@ -121,6 +121,7 @@ _STEPS = [
         outputs=lambda job: [job.settings.shared.demo_world],
         config=_recipe("world"),
         shared=True,
+        version=2,
     ),
     Step(
         "source",

@@ -52,7 +52,7 @@ def test_outliers_are_the_share_asked_for(catalogue: Catalogue, fraction: float)
     assert share == pytest.approx(fraction, abs=0.03)
 
 
-def test_playlists_are_about_scenes_more_than_genres_or_moods(catalogue: Catalogue, playlists: list[Collection]) -> None:
+def test_playlists_are_about_scenes_more_than_genre_or_mood(catalogue: Catalogue, playlists: list[Collection]) -> None:
     """How much likelier two tracks of a playlist share an attribute than two tracks of the catalogue."""
 
     def lift(labels: np.ndarray) -> float:
