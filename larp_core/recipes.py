@@ -138,8 +138,7 @@ class TrainingConfig:
         num_neighbours: tracks |J| that stand for a playlist in TPC (paper, figure 4).
         targets: `graph` is the paper's appendix A; `diagonal` the published code's, with momentum soft labels.
         batch_keys: the batch's own columns come from the `online` encoder (equation 15) or the `momentum` one (ALBEF).
-        label_smoothing: share of each target that is spread evenly over all columns; without it a small model trained
-            from scratch sets tracks apart by chance, which any second objective, a random one too, would mend.
+        label_smoothing: share of each target that is spread over all columns, for small towers trained from scratch.
         token_dropout: share of caption tokens hidden in training; a small text tower learns few captions by heart else.
         queue_positives: queue columns that are in truth positives are a `negative` (the paper's letter) or `masked`.
     """
@@ -261,6 +260,7 @@ DEMO = Recipe(
         patience=4,
         learning_rate=4e-4,
         warmup_steps=40,
+        # Without it differences between unlike tracks are noise, which even a random second objective would mend.
         label_smoothing=0.3,
         token_dropout=0.3,
         queue_positives="masked",
