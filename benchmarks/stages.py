@@ -134,29 +134,21 @@ def measure_world(seed: int, data_dir: Path) -> dict[str, dict[str, float]]:
         models[row], result = run_stage(stage, inputs, recipe, models[parent])
         rows[row] = recall_of(models[row])
         print(f"world {seed}: {row}, best epoch {result.best_epoch}, {rows[row]}", file=sys.stderr, flush=True)
-    rows[CONTROL] = recall_of(run_control(inputs, recipe, models["LARP-WTC"], seed))
-    rows[WTC_CONTINUED] = recall_of(run_wtc_continued(inputs, recipe, models["LARP-WTC"]))
+    epochs, wtc = recipe.training.epochs_of("larp_ttc"), models["LARP-WTC"]
+    shuffled = replace(inputs, graph=inputs.graph.shuffled(np.random.default_rng(seed)))
+    rows[CONTROL] = recall_of(run_to_the_end("larp_ttc", epochs, shuffled, recipe, wtc))
+    # A step of stage 1 takes twice the anchors, so that one epoch of stage 2 is two of stage 1.
+    rows[WTC_CONTINUED] = recall_of(run_to_the_end("larp_wtc", 2 * epochs, inputs, recipe, wtc))
     print(f"world {seed}: control {rows[CONTROL]}, {WTC_CONTINUED} {rows[WTC_CONTINUED]}", file=sys.stderr, flush=True)
     return rows
 
 
-def run_control(inputs: Any, recipe: Any, wtc: Any, seed: int) -> Any:
-    """Stage 2 on shuffled playlists; the last epoch's model."""
+def run_to_the_end(stage: str, epochs: int, inputs: Any, recipe: Any, parent: Any) -> Any:
+    """`stage` for all its epochs, with no early stop; the last epoch's model."""
     from larp_core.training.stages import run_stage
 
-    shuffled = replace(inputs, graph=inputs.graph.shuffled(np.random.default_rng(seed)))
-    patient = replace(recipe, training=replace(recipe.training, patience=None))
-    return run_stage("larp_ttc", shuffled, patient, wtc, keep="last")[0]
-
-
-def run_wtc_continued(inputs: Any, recipe: Any, wtc: Any) -> Any:
-    """Stage 1 for as many more steps as stage 2 has; the last epoch's model. A step of stage 1 takes twice the anchors,
-    so that one epoch of stage 2 is two of stage 1."""
-    from larp_core.training.stages import run_stage
-
-    epochs = (("larp_wtc", 2 * recipe.training.epochs_of("larp_ttc")),)
-    patient = replace(recipe, training=replace(recipe.training, patience=None, epochs=epochs))
-    return run_stage("larp_wtc", inputs, patient, wtc, keep="last")[0]
+    training = replace(recipe.training, patience=None, epochs=((stage, epochs),))
+    return run_stage(stage, inputs, replace(recipe, training=training), parent, keep="last")[0]
 
 
 INGEST = (

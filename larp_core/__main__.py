@@ -19,10 +19,9 @@ from dagster_pipes import DagsterPipesWarning, PipesContext, open_dagster_pipes
 from larp_core import memo
 from larp_core.errors import UserError
 from larp_core.graph_of_steps import STEPS
-from larp_core.settings import make_settings
+from larp_core.settings import VARIABLES, Settings, settings_from
 from larp_core.steps import Job, step_named
 
-SETTING_OPTIONS = ("data_dir", "recipe", "datasets", "mpd_dir", "lfm_dir", "audio_dir")
 PARENT_CHECK_SECONDS = 1.0
 
 
@@ -35,8 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     with _open_pipes() as pipes:
         _show_progress(pipes)
         try:
+            settings = _settings(options, inside_dagster=isinstance(pipes, PipesContext))
             for name in options["steps"]:
-                print(_run(name, options), flush=True)
+                print(_run(name, settings, options["dataset"]), flush=True)
         except UserError as error:
             print(f"larp: {error}", file=sys.stderr)
             if not isinstance(pipes, PipesContext):
@@ -46,11 +46,16 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _run(name: str, options: dict[str, Any]) -> str:
+def _settings(options: dict[str, Any], *, inside_dagster: bool) -> Settings:
+    """Options win over the environment. Dagster hands every setting over as an option, and the rest is not set."""
+    given = {name: value for name in VARIABLES.values() if (value := options[name]) is not None}
+    return settings_from({} if inside_dagster else os.environ, **given)
+
+
+def _run(name: str, settings: Settings, dataset: str | None) -> str:
     """Runs or reuses a step; returns one line on how it went."""
-    settings = make_settings(**{name: value for name in SETTING_OPTIONS if (value := options[name]) is not None})
     step = step_named(name)
-    dataset = "" if step.shared else options["dataset"] or settings.datasets[0]
+    dataset = "" if step.shared else dataset or settings.datasets[0]
     if dataset and dataset not in settings.datasets:
         raise UserError(f"--dataset {dataset} is not among the configured ones: {', '.join(settings.datasets)}")
     job = Job(step, settings, dataset)
@@ -103,8 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run steps one after the other, or reuse their finished runs")
     run.add_argument("steps", nargs="+", metavar="step")
     run.add_argument("--dataset", help="mpd or lfm; the first configured one by default")
-    for name in SETTING_OPTIONS:
-        run.add_argument(f"--{name.replace('_', '-')}")
+    for variable, name in VARIABLES.items():
+        run.add_argument(f"--{name.replace('_', '-')}", help=f"the environment's {variable} by default")
     return parser
 
 

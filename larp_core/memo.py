@@ -1,12 +1,13 @@
 """Running a step at most once: a finished step leaves a stamp, and the same step with the same inputs is not run again.
 
-The stamp is written last, so a step killed at any moment leaves none and is redone by the next run.
+The stamp is written last, so a step killed at any moment leaves none and is redone by the next run. Paths in it are
+relative to the data folder, which can be moved or copied as a whole.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,14 @@ def finished(job: Job) -> Finished | None:
     stamp = _read_stamp(job.stamp)
     if stamp is None or stamp["fingerprint"] != fingerprint(job) or job.step.again(job):
         return None
-    if not all(_unchanged(path, stamp["outputs"].get(str(path))) for path in job.outputs):
+    outputs = {_relative(job, path): path for path in job.outputs}
+    if not all(_unchanged(path, stamp["outputs"].get(name)) for name, path in outputs.items()):
         return None
-    return Finished(Report(**stamp["report"]), reused=True, seconds=stamp["seconds"], digest=stamp["digest"])
+    if any(stat_signature(path) != stamp["outputs"][name]["signature"] for name, path in outputs.items()):
+        for name, path in outputs.items():  # copied: the same content under other times, which are remembered
+            stamp["outputs"][name]["signature"] = stat_signature(path)
+        write_json(stamp, job.stamp)
+    return Finished(_report(job, stamp), reused=True, seconds=stamp["seconds"], digest=stamp["digest"])
 
 
 def run(job: Job) -> Finished:
@@ -48,9 +54,18 @@ def run(job: Job) -> Finished:
     started = time.monotonic()
     report = job.work()
     seconds = round(time.monotonic() - started, 2)
-    outputs = {str(path): {"signature": stat_signature(path), "sha256": hash_file(path)} for path in job.outputs}
+    outputs = {
+        _relative(job, path): {"signature": stat_signature(path), "sha256": hash_file(path)} for path in job.outputs
+    }
     digest = hash_of([record["sha256"] for record in outputs.values()]) if job.step.repeatable else key
-    stamp = {"fingerprint": key, "report": report.as_dict(), "seconds": seconds, "digest": digest, "outputs": outputs}
+    pictures = {title: _relative(job, Path(path)) for title, path in report.pictures.items()}
+    stamp = {
+        "fingerprint": key,
+        "report": report.as_dict() | {"pictures": pictures},
+        "seconds": seconds,
+        "digest": digest,
+        "outputs": outputs,
+    }
     write_json(stamp, job.stamp)
     return Finished(report, reused=False, seconds=seconds, digest=digest)
 
@@ -78,5 +93,17 @@ def _read_stamp(path: Path) -> dict[str, Any] | None:
     return read_json(path) if path.exists() else None
 
 
+def _report(job: Job, stamp: dict[str, Any]) -> Report:
+    report = Report(**stamp["report"])
+    pictures = {title: str(job.settings.data_dir / path) for title, path in report.pictures.items()}
+    return replace(report, pictures=pictures)
+
+
+def _relative(job: Job, path: Path) -> str:
+    return path.relative_to(job.settings.data_dir).as_posix()
+
+
 def _unchanged(path: Path, record: dict[str, Any] | None) -> bool:
-    return record is not None and path.exists() and stat_signature(path) == record["signature"]
+    if record is None or not path.exists():
+        return False
+    return stat_signature(path) == record["signature"] or hash_file(path) == record["sha256"]

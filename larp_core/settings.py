@@ -1,18 +1,27 @@
-"""Where things are and which recipe is run: the user's choices, checked.
-
-Reading the environment is the pipeline's business.
-"""
+"""Where things are and which recipe is run: the user's choices, from the environment or the command line, checked."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from larp_core.errors import UserError
+from larp_core.files import make_folder
 from larp_core.paths import DatasetPaths, SharedPaths
 from larp_core.recipes import Recipe, recipe_named
 
 DATASETS = ("mpd", "lfm")
+VARIABLES = {
+    "LARP_DATA": "data_dir",
+    "LARP_RECIPE": "recipe",
+    "LARP_DATASETS": "datasets",
+    "LARP_MPD_DIR": "mpd_dir",
+    "LARP_LFM_DIR": "lfm_dir",
+    "LARP_AUDIO_DIR": "audio_dir",
+}
+"""Environment variable: the argument of `make_settings` that it stands for."""
 SOURCE_VARIABLES = {"mpd": "LARP_MPD_DIR", "lfm": "LARP_LFM_DIR"}
 
 
@@ -89,6 +98,24 @@ def make_settings(
         lfm_dir=folders["lfm"],
         audio_dir=_folder(audio_dir),
     )
+
+
+def settings_from(environment: Mapping[str, str] = os.environ, **options: str) -> Settings:
+    """Settings from `VARIABLES`; an option wins over its variable, and an empty variable counts as an absent one.
+
+    What can be seen to be wrong at once is said before anything is run.
+
+    Raises:
+        UserError: see `make_settings`; also a folder that isn't there, or a data folder that can't be written.
+    """
+    given = {name: value for variable, name in VARIABLES.items() if (value := environment.get(variable))}
+    settings = make_settings(**(given | options))
+    make_folder(settings.data_dir)
+    for variable in ("LARP_MPD_DIR", "LARP_LFM_DIR", "LARP_AUDIO_DIR"):
+        folder = getattr(settings, VARIABLES[variable])
+        if folder is not None and not folder.is_dir():
+            raise UserError(f"{variable}: {folder} is not a folder; correct it, or unset {variable}")
+    return settings
 
 
 def _folder(value: str | None) -> Path | None:

@@ -9,9 +9,9 @@ import dagster as dg
 from assets import benchmark, checks, ingest, training
 from larp_core.errors import UserError
 from larp_core.graph_of_steps import jobs_of
-from larp_core.settings import Settings
+from larp_core.settings import Settings, settings_from
 from pipeline.jobs import executor, jobs_for
-from pipeline.resources import resources_of, settings_from
+from pipeline.resources import resources_of
 from pipeline.schedules import weekly_retrain
 from pipeline.sensors import new_files
 

@@ -23,9 +23,9 @@ from larp_core.audio.names import track_file
 from larp_core.audio.offsets import NoClip, start_of_clip
 from larp_core.audio.pictures import save_spectrograms, spectrogram_db
 from larp_core.audio.workers import Crashed, map_in_processes
+from larp_core.config import ClipConfig
 from larp_core.files import atomic_path, hash_file, hash_of, write_parquet
 from larp_core.paths import DatasetPaths
-from larp_core.recipes import ClipConfig
 from larp_core.steps import Job, Report
 
 FORMAT_KEY = "clip_format"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from larp_core.config import ClipConfig
 from larp_core.data.hashing import hash_ids, unit_interval
-from larp_core.recipes import ClipConfig
 
 
 @dataclass(frozen=True)

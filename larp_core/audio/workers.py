@@ -33,6 +33,9 @@ def map_in_processes(
 
     `make_work`, arguments, items and results must be picklable. An item whose process dies yields `Crashed` as its
     result; an exception raised by the work is raised here. Few items are worked on in this process.
+
+    Raises:
+        RuntimeError: the processes can't start at all.
     """
     num_processes = min(os.cpu_count() or 1, len(items) // ITEMS_PER_PROCESS)
     if num_processes < 2:
@@ -71,6 +74,13 @@ def _map_until_crash(
 
 def _alone(make_work: Any, arguments: tuple[Any, ...], item: Any) -> Any:
     with _pool(make_work, arguments, 1) as pool:
+        try:
+            pool.submit(os.getpid).result()
+        except BrokenProcessPool:
+            raise RuntimeError(
+                "worker processes can't start, see above; in a script of your own, call this below `if __name__ == "
+                '"__main__":`, since each process imports the script'
+            ) from None
         try:
             return pool.submit(_call, item).result()
         except BrokenProcessPool:

@@ -48,7 +48,6 @@ class Curve:
     recall: list[float]
     best_epoch: int
     random_level: float
-    seconds_per_epoch: float | None
 
 
 def build_figure_5(job: Job) -> Report:
@@ -83,14 +82,8 @@ def read_curves(paths: DatasetPaths) -> list[Curve]:
         start = curves[parent].start + curves[parent].best_epoch if parent else 0
         recall = [point["valid_recall_at_10"] for point in points]
         level = record["random_recall_at_10"]
-        curves[encoder] = Curve(encoder, start, recall, record["best_epoch"], level, _mean_seconds(points))
+        curves[encoder] = Curve(encoder, start, recall, record["best_epoch"], level)
     return list(curves.values())
-
-
-def _mean_seconds(points: list[dict[str, Any]]) -> float | None:
-    """Of the epochs that trained; epoch 0 is the state before them."""
-    seconds = [point["seconds"] for point in points if point["epoch"] > 0]
-    return sum(seconds) / len(seconds) if seconds else None
 
 
 def _draw(panel: Axes, curves: list[Curve]) -> None:
@@ -122,7 +115,6 @@ def _summary(curve: Curve) -> dict[str, Any]:
         "before training": round(curve.recall[0], 4),
         "best Recall@10": round(curve.recall[curve.best_epoch], 4),
         "random": round(curve.random_level, 4),
-        "seconds per epoch": None if curve.seconds_per_epoch is None else round(curve.seconds_per_epoch, 1),
     }
 
 

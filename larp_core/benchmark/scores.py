@@ -18,8 +18,8 @@ from larp_core.benchmark.metadata_rows import metadata_frames, oracle_frame, ran
 from larp_core.benchmark.names import ITEMKNN, ORACLE, RANDOM
 from larp_core.benchmark.score_table import report_rows
 from larp_core.benchmark.vectors import load_vectors
+from larp_core.config import EvaluationConfig
 from larp_core.files import write_parquet
-from larp_core.recipes import EvaluationConfig
 from larp_core.steps import Job, Report
 
 FOOTER_KEYS = ("pretrained",)

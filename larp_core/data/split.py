@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from larp_core.config import SplitConfig
 from larp_core.data.hashing import hash_ids, unit_interval
 from larp_core.data.leaks import check_leaks
 from larp_core.errors import UserError
 from larp_core.files import write_parquet
-from larp_core.recipes import SplitConfig
 from larp_core.steps import Job, Report
 
 SPLITS = ("train", "valid", "test")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from larp_core.config import WorldConfig
 from larp_core.demo.words import ACCENTED_SYLLABLES, GENRE_WORDS, MOOD_WORDS, OTHER_WORDS, SYLLABLES
-from larp_core.recipes import WorldConfig
 
 GENRES = tuple(GENRE_WORDS)
 MOODS = tuple(MOOD_WORDS)

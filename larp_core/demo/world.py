@@ -13,13 +13,13 @@ from typing import Any
 
 from tqdm import tqdm
 
+from larp_core.config import WorldConfig
 from larp_core.demo.catalogue import GENRES, MOODS, Catalogue, Track, make_catalogue
 from larp_core.demo.formats import write_lfm2b, write_mpd
 from larp_core.demo.mp3 import duration_ms, write_mp3
 from larp_core.demo.pictures import draw_spectrograms
 from larp_core.demo.playlists import Collection, make_listeners, make_playlists
 from larp_core.files import make_folder, write_json
-from larp_core.recipes import WorldConfig
 from larp_core.steps import Job, Report
 
 NUM_EXAMPLES = 10

@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import AutoConfig, BertConfig, ClapAudioConfig, PreTrainedConfig
 
-from larp_core.recipes import ModelConfig
+from larp_core.config import ModelConfig
 
 
 class LarpConfig(PreTrainedConfig):

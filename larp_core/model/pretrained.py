@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from transformers import BertModel, ClapModel
 
+from larp_core.config import ModelConfig
 from larp_core.errors import UserError
 from larp_core.model.configuration_larp import LarpConfig
 from larp_core.model.modeling_larp import LarpModel
-from larp_core.recipes import ModelConfig
 
 
 def build_model(recipe: ModelConfig, vocab_size: int, seed: int) -> LarpModel:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tokenizers import BertWordPieceTokenizer
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerBase
 
-from larp_core.recipes import TextTowerConfig
+from larp_core.config import TextTowerConfig
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 

@@ -15,7 +15,7 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
-from larp_core.recipes import TrainingConfig
+from larp_core.config import TrainingConfig
 from larp_core.training.objective import Objective
 from larp_core.training.sampler import Sampler
 from larp_core.training.track_data import TrackData
@@ -36,6 +36,11 @@ class EpochRecord:
     seconds: float = 0.0
     tracks_per_second: float = 0.0
 
+    def without_timing(self) -> dict[str, Any]:
+        """What is the same when the epoch is trained again, so that whatever reads it need not be made again."""
+        timing = ("seconds", "tracks_per_second")
+        return {name: value for name, value in asdict(self).items() if name not in timing}
+
 
 @dataclass(frozen=True)
 class TrainingResult:
@@ -44,9 +49,6 @@ class TrainingResult:
     curve: list[EpochRecord]
     best_epoch: int
     best_state: dict[str, Any]
-
-    def curve_as_dicts(self) -> list[dict[str, Any]]:
-        return [asdict(record) for record in self.curve]
 
 
 def train(

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from larp_core.config import ModelConfig, TrainingConfig
 from larp_core.data.csr import TrainGraph
 from larp_core.losses.clap import clap_contrast
 from larp_core.losses.encoded import EncodedBatch, Features, LossOptions
@@ -22,7 +23,6 @@ from larp_core.losses.wtc import within_track_contrast
 from larp_core.model.fusion import MeanFusion
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.momentum import FeatureQueue, MomentumEncoder
-from larp_core.recipes import ModelConfig, TrainingConfig
 from larp_core.training.encode import autocast, encode, encode_all
 from larp_core.training.sampler import Draw
 from larp_core.training.track_data import TrackBatch, TrackData

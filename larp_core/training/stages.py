@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -92,7 +92,7 @@ def train_stage(job: Job) -> Report:
         "pretrained": _pretrained(recipe),
         "data_fingerprint": hash_of(memo.upstream_digests(job)),
         "best_epoch": result.best_epoch,
-        "curve": result.curve_as_dicts(),
+        "curve": [entry.without_timing() for entry in result.curve],
         "random_recall_at_10": random_recall(inputs.holdouts),
     }
     save_model(paths.model(stage), model, inputs.tokenizer, record)
@@ -221,7 +221,7 @@ def _report(job: Job, result: TrainingResult, inputs: StageInputs, record: dict[
             "num_train_tracks_with_audio": int((inputs.train.mel_rows >= 0).sum()),
             "data_fingerprint": record["data_fingerprint"],
         },
-        tables={"epochs": [_row(entry) for entry in record["curve"]]},
+        tables={"epochs": [_row(asdict(entry)) for entry in result.curve]},
         pictures={"curve": str(draw_curves(job.paths.pictures / f"{job.encoder}.png", job.encoder, record))},
     )
 

@@ -7,6 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from larp_core.__main__ import _settings
+from larp_core.settings import VARIABLES
+
 ROOT = Path(__file__).parents[2]
 
 STEP = """
@@ -35,9 +40,12 @@ with _open_pipes():
 """
 
 
-def larp_core(*words: str) -> subprocess.CompletedProcess[str]:
+def larp_core(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "larp_core", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    others = {name: value for name, value in os.environ.items() if not name.startswith("LARP_")}
+    return subprocess.run(
+        command, cwd=ROOT, env=others | variables, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def is_running(process_id: int) -> bool:
@@ -62,6 +70,23 @@ def test_a_mistake_is_one_line_and_status_2(tmp_path: Path) -> None:
         assert done.returncode == 2
         assert done.stderr.startswith("larp: ") and done.stderr.count("\n") == 1, done.stderr
         assert message in done.stderr
+
+
+def test_settings_come_from_the_environment_and_options_win(tmp_path: Path) -> None:
+    (tmp_path / "mpd").mkdir()
+    variables = {"LARP_DATA": str(tmp_path / "data"), "LARP_MPD_DIR": str(tmp_path / "mpd"), "LARP_RECIPE": "smoke"}
+    done = larp_core("run", "source", **variables)
+    assert done.returncode == 2 and f"the folder {tmp_path / 'mpd'} is empty" in done.stderr
+    assert (tmp_path / "data").is_dir()
+    done = larp_core("run", "source", "--mpd-dir", str(tmp_path / "gone"), **variables)
+    assert done.returncode == 2 and f"LARP_MPD_DIR: {tmp_path / 'gone'} is not a folder" in done.stderr
+
+
+def test_inside_dagster_options_are_all_that_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LARP_RECIPE", "paper")
+    options = dict.fromkeys(VARIABLES.values()) | {"data_dir": str(tmp_path)}
+    assert _settings(options, inside_dagster=False).recipe.name == "paper"
+    assert _settings(options, inside_dagster=True).recipe.name == "demo"
 
 
 def test_a_training_process_ends_with_its_killed_step(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ yt-dlp, DuckDB, Pipes and training, with the smoke recipe. And once more, when t
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -85,3 +86,16 @@ def test_a_second_run_makes_nothing_again(finished: tuple[Path, str]) -> None:
     train_all(data, data.parent / "home")
     assert stamps(data) == before and len(before) > 60
     assert {p: p.stat().st_mtime_ns for p in (data / "audio").rglob("*.mp3")} == audio and audio
+
+
+@pytest.mark.xdist_group("end_to_end")
+def test_a_stage_that_was_killed_is_trained_again_to_the_same_bytes_and_nothing_after_it(
+    finished: tuple[Path, str],
+) -> None:
+    data = finished[0]
+    (data / "mpd" / ".steps" / "larp_wtc.json").unlink()  # what a kill leaves: the stamp is written last
+    command = [sys.executable, "-m", "larp_core", "run", "larp_wtc", "larp_ttc", "--dataset", "mpd"]
+    options = ["--data-dir", str(data), "--recipe", "smoke"]
+    done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
+    assert [line.split(": ")[0] for line in done.stdout.splitlines()] == ["mpd/larp_wtc", "mpd/larp_ttc"]
+    assert "done in" in done.stdout.splitlines()[0] and "unchanged, reused" in done.stdout.splitlines()[1]

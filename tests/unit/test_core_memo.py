@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,36 @@ def test_a_lost_or_altered_output_is_made_again(settings: Settings, runs: list[s
     (settings.paths("mpd").root / "third.txt").write_text("edited by hand")
     run_chain(settings)
     assert runs[4:] == ["third"]
+
+
+def test_a_data_folder_may_be_moved_or_copied(
+    settings: Settings, runs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_chain(settings)
+    moved = dataclasses.replace(settings, data_dir=settings.data_dir.with_name("moved"))
+    settings.data_dir.rename(moved.data_dir)
+    run_chain(moved)
+    copied = dataclasses.replace(settings, data_dir=settings.data_dir.with_name("copied"))
+    shutil.copytree(moved.data_dir, copied.data_dir, copy_function=shutil.copyfile)  # with new times
+    run_chain(copied)
+    assert len(runs) == 3
+    with monkeypatch.context() as patch:  # the new times are known now: nothing is hashed again
+        patch.setattr(memo, "hash_file", lambda path: pytest.fail("hashed again"))
+        run_chain(copied)
+
+
+def test_pictures_are_found_after_a_move(settings: Settings, runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw(job: Job) -> Report:
+        job.paths.root.mkdir(parents=True)
+        job.outputs[0].write_text("drawn")
+        return Report(1, pictures={"curve": str(job.paths.pictures / "curve.png")})
+
+    monkeypatch.setattr(Job, "work", draw)
+    memo.run(Job(step_named("first"), settings, "mpd"))
+    moved = dataclasses.replace(settings, data_dir=settings.data_dir.with_name("moved"))
+    settings.data_dir.rename(moved.data_dir)
+    done = memo.finished(Job(step_named("first"), moved, "mpd"))
+    assert done is not None and done.report.pictures == {"curve": str(moved.paths("mpd").pictures / "curve.png")}
 
 
 def test_a_step_killed_before_its_stamp_is_done_again(

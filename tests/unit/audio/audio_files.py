@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 import soundfile
 
-from larp_core.recipes import ClipConfig, recipe_named
+from larp_core.config import ClipConfig
+from larp_core.recipes import recipe_named
 from larp_core.settings import Settings
 from larp_core.steps import Job, step_named
 
@@ -70,3 +71,10 @@ def job_of(
     recipe = recipe_named("smoke")
     recipe = replace(recipe, clip=clip) if clip else recipe
     return Job(step_named(step), Settings(data_dir, recipe, (dataset,), **folders), dataset)
+
+
+def clip_rows(job: Job) -> dict[str, dict]:
+    """`clips.parquet` by track uri."""
+    tracks = pl.read_parquet(job.paths.tracks, columns=["track_id", "track_uri"])
+    clips = pl.read_parquet(job.paths.clips).join(tracks, on="track_id")
+    return {row["track_uri"]: row for row in clips.iter_rows(named=True)}

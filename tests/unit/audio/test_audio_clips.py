@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 import soundfile
 import soxr
-from audio_files import chirp, job_of, write_tracks
+from audio_files import chirp, clip_rows, job_of, write_tracks
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,8 +23,8 @@ from larp_core.audio.acquire import acquire_audio
 from larp_core.audio.clips import SCHEMA, build_clips, resample, warning_of
 from larp_core.audio.ledger import Entry, Ledger, read_entries
 from larp_core.audio.offsets import NoClip, start_of_clip
+from larp_core.config import ClipConfig
 from larp_core.files import hash_file, write_json
-from larp_core.recipes import ClipConfig
 from larp_core.steps import Job, Report
 
 URIS = ["long", "middle", "exact", "short", "gone"]
@@ -58,15 +58,9 @@ def job(built: tuple[Job, Report], tmp_path: Path) -> Job:
     return clips_job(tmp_path)
 
 
-def rows_of(job: Job) -> dict[str, dict]:
-    tracks = pl.read_parquet(job.paths.tracks, columns=["track_id", "track_uri"])
-    clips = pl.read_parquet(job.paths.clips).join(tracks, on="track_id")
-    return {row["track_uri"]: row for row in clips.iter_rows(named=True)}
-
-
 def test_every_acquired_track_gets_a_clip_or_a_reason(built: tuple[Job, Report]) -> None:
     job, report = built
-    rows = rows_of(job)
+    rows = clip_rows(job)
     assert pl.read_parquet(job.paths.clips).schema == pl.Schema(SCHEMA)
     assert {uri: row["status"] for uri, row in rows.items()} == {
         "long": "ok",
@@ -95,7 +89,7 @@ def test_the_clip_is_those_ten_seconds_of_the_source(built: tuple[Job, Report]) 
     """Against the slow, obvious way: decode all, cut, resample."""
     job, _ = built
     for uri, source in (("long", "long.mp3"), ("middle", "middle.mp3")):
-        row = rows_of(job)[uri]
+        row = clip_rows(job)[uri]
         samples, rate_hz = soundfile.read(job.settings.audio_dir / source, dtype="float32", always_2d=True)
         start = round(row["start_seconds"] * rate_hz)
         expected = soxr.resample(samples[start : start + 10 * rate_hz].mean(axis=1), rate_hz, 48_000, quality="HQ")
@@ -124,7 +118,7 @@ def test_a_run_from_nothing_gives_the_same_bytes(job: Job) -> None:
 def test_what_has_changed_is_cut_again(
     job: Job, change: str, mp3_of: Callable[[float], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = rows_of(job)["long"]
+    before = clip_rows(job)["long"]
     if change == "file deleted":
         (job.paths.root / before["path"]).unlink()
     elif change == "source changed":
@@ -136,7 +130,7 @@ def test_what_has_changed_is_cut_again(
         recipe = replace(job.recipe, clip=replace(job.recipe.clip, seed=1))
         job = Job(job.step, replace(job.settings, recipe=recipe), job.dataset)
     build_clips(job)
-    after = rows_of(job)["long"]
+    after = clip_rows(job)["long"]
     assert after["status"] == "ok"
     assert (job.paths.root / after["path"]).exists()
     assert (after["sha256"] == before["sha256"]) == (change in ("file deleted", "cutter changed"))
@@ -144,7 +138,7 @@ def test_what_has_changed_is_cut_again(
 
 def test_clips_follow_the_uri_where_tracks_are_numbered_anew(job: Job) -> None:
     """The playlists have changed: every track has another id, and one has come that pushes the others on."""
-    before = rows_of(job)
+    before = clip_rows(job)
     files = {path: path.stat().st_mtime_ns for path in job.paths.clips_dir.rglob("*.flac")}
     renumbered = ["new", "without audio", *URIS[::-1]]
     write_tracks(job, renumbered)
@@ -153,7 +147,7 @@ def test_clips_follow_the_uri_where_tracks_are_numbered_anew(job: Job) -> None:
     assert report.facts["num_cut_now"] == 0
     assert {path: path.stat().st_mtime_ns for path in job.paths.clips_dir.rglob("*.flac")} == files
     ids = {"track_id": None}
-    after = rows_of(job)
+    after = clip_rows(job)
     assert {uri: row["track_id"] for uri, row in after.items()} == {
         uri: renumbered.index(uri) for uri in ("short", "exact", "middle", "long")
     }
@@ -171,7 +165,7 @@ def test_a_clip_or_a_source_that_is_gone_makes_the_finished_step_run_again(
     shutil.copy(mp3_of(12.0), job.settings.audio_dir / "gone.mp3")
     assert memo.run(job).report.facts["num_ok"] == 4
     assert memo.run(job).reused
-    lost = job.paths.root / rows_of(job)["middle"]["path"]
+    lost = job.paths.root / clip_rows(job)["middle"]["path"]
     lost.unlink()
     again = memo.run(job)
     assert (again.reused, again.report.facts["num_cut_now"], lost.exists()) == (False, 1, True)
@@ -200,7 +194,7 @@ def test_silence_and_clipping_are_flagged_and_rubbish_is_corrupt(tmp_path: Path)
     write_tracks(job, ["silent", "loud", "fine", "broken"])
     acquire_audio(job)
     build_clips(job)
-    rows = rows_of(job)
+    rows = clip_rows(job)
     assert {uri: row["status"] for uri, row in rows.items()} == {
         "silent": "ok",
         "loud": "ok",
@@ -299,4 +293,4 @@ def test_tracks_whose_audio_was_not_got_have_no_clip(job: Job) -> None:
     ledger.record(Entry(0, "long", "removed", "yt-dlp"))
     ledger.save()
     build_clips(job)
-    assert "long" not in rows_of(job)
+    assert "long" not in clip_rows(job)

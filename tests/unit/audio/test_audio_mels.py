@@ -17,8 +17,8 @@ from larp_core.audio.acquire import acquire_audio
 from larp_core.audio.clips import build_clips, resample
 from larp_core.audio.decode import measure, read_window
 from larp_core.audio.mels import build_mels, load_mels, log_mel
+from larp_core.config import ClipConfig
 from larp_core.errors import UserError
-from larp_core.recipes import ClipConfig
 from larp_core.steps import Job, Report
 
 

@@ -51,6 +51,21 @@ def test_a_mistake_in_the_work_is_raised() -> None:
         list(map_in_processes(make_square, (14,), list(range(100))))
 
 
+def test_processes_that_cannot_start_are_a_clear_error(tmp_path: Path) -> None:
+    """A script without a main guard: each process imports it, and would start processes of its own."""
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "from test_audio_workers import make_square\n"
+        "from larp_core.audio.workers import map_in_processes\n"
+        "list(map_in_processes(make_square, (1,), list(range(100))))\n"
+    )
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parents[2])])}
+    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "worker processes can't start" in done.stderr.splitlines()[-1]
+
+
 def test_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(

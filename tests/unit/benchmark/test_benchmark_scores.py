@@ -11,10 +11,10 @@ from larp_core.benchmark.bootstrap import bootstrap_intervals
 from larp_core.benchmark.metrics import values_frame
 from larp_core.benchmark.scores import summarise
 from larp_core.benchmark.vectors import load_vectors
+from larp_core.config import EvaluationConfig
 from larp_core.files import hash_file, write_parquet
 from larp_core.graph_of_steps import STEPS
 from larp_core.paths import DatasetPaths
-from larp_core.recipes import EvaluationConfig
 from larp_core.settings import Settings
 from larp_core.steps import Job
 

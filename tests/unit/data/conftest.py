@@ -11,7 +11,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from larp_core.recipes import DEMO, SplitConfig
+from larp_core.config import SplitConfig
+from larp_core.recipes import DEMO
 from larp_core.settings import Settings
 from larp_core.steps import Job, step_named
 

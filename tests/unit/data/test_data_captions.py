@@ -10,9 +10,9 @@ from data_files import mpd_playlist, mpd_track, write_slice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from larp_core.config import CaptionConfig, SplitConfig
 from larp_core.data.captions import caption_expression
 from larp_core.errors import UserError
-from larp_core.recipes import CaptionConfig, SplitConfig
 
 PAPER = "The track {track} by {artist} on album {album}"
 SCHEMA = {"track_name": pl.String, "artist_name": pl.String, "album_name": pl.String}

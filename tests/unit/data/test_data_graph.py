@@ -13,8 +13,8 @@ from data_files import mpd_playlist, write_slice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from larp_core.config import SplitConfig
 from larp_core.data.csr import TrainGraph, load_train_graph, make_train_graph
-from larp_core.recipes import SplitConfig
 
 EDGES = st.sets(st.tuples(st.integers(0, 12), st.integers(0, 30)), min_size=1, max_size=80)
 MANY = settings(max_examples=60, deadline=None)

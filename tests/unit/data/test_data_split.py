@@ -11,11 +11,12 @@ from data_files import mpd_playlist, mpd_uri, write_slice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from larp_core.config import SplitConfig
 from larp_core.data import split
 from larp_core.data.hashing import hash_ids, unit_interval
 from larp_core.data.leaks import check_leaks, find_leaks
 from larp_core.errors import UserError
-from larp_core.recipes import RECIPES, SplitConfig
+from larp_core.recipes import RECIPES
 
 PLAYLISTS = st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=40, unique=True), min_size=1, max_size=25)
 CONFIGS = st.builds(

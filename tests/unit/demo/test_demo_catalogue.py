@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from larp_core.config import WorldConfig
 from larp_core.demo.catalogue import BASE62, GENRES, MOODS, Catalogue, make_catalogue, make_scenes
 from larp_core.demo.words import GENRE_WORDS, MOOD_WORDS, OTHER_WORDS
-from larp_core.recipes import WorldConfig
 
 CONFIG = WorldConfig(num_tracks=600, num_artists=40)
 

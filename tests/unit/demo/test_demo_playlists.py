@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from larp_core.config import WorldConfig
 from larp_core.demo.catalogue import Catalogue, make_catalogue
 from larp_core.demo.playlists import Collection, make_listeners, make_playlists
-from larp_core.recipes import WorldConfig
 
 CONFIG = WorldConfig(num_playlists=60, num_listeners=20)
 

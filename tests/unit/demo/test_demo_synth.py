@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from larp_core.config import WorldConfig
 from larp_core.demo.catalogue import GENRES, MOODS, Track, make_catalogue
 from larp_core.demo.instruments import DRUMS, MAX_HARMONICS, drum, note, wavetable
 from larp_core.demo.styles import STYLES
 from larp_core.demo.synth import MP3_FRAME_SAMPLES, MP3_SAMPLE_RATE_HZ, make_plan, synthesise, synthesise_loop
-from larp_core.recipes import WorldConfig
 
 CATALOGUE = make_catalogue(WorldConfig(num_tracks=300, num_artists=20))
 

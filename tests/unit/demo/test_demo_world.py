@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from mutagen.mp3 import MP3
 
+from larp_core.config import WorldConfig
 from larp_core.demo.catalogue import make_catalogue
 from larp_core.demo.formats import write_lfm2b, write_mpd
 from larp_core.demo.mp3 import duration_ms, encode_loop
@@ -22,7 +23,6 @@ from larp_core.demo.synth import MP3_SAMPLE_RATE_HZ, synthesise
 from larp_core.demo.world import build_demo_world, build_world
 from larp_core.files import hash_file, read_json
 from larp_core.graph_of_steps import STEPS
-from larp_core.recipes import WorldConfig
 from larp_core.settings import make_settings
 from larp_core.steps import Job
 

@@ -1,0 +1,175 @@
+"""The sections of a recipe: every setting of the pipeline, its type and its meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class WorldConfig:
+    """Size and difficulty of the demo world (`larp_core.demo`).
+
+    Attributes:
+        num_tracks, num_artists: the catalogue that both demo datasets draw from.
+        num_playlists, num_listeners: of the MPD and of the LFM side.
+        track_seconds: shortest audio; each track lasts up to 6 s more. The clip's margins need 50 s.
+        playlist_length: fewest and most different tracks of a playlist, or of what a listener hears. The split by
+            tracks cuts each playlist to the tracks of its own split, so a test playlist keeps some 30% of these.
+        outlier_fraction: share of a playlist's tracks that are drawn from the whole catalogue.
+        max_themes: a playlist mixes one to this many themes.
+        caption_noise: share of the words in names that tell nothing of genre or mood.
+    """
+
+    seed: int = 7
+    num_tracks: int = 1500
+    num_artists: int = 75
+    num_playlists: int = 400
+    num_listeners: int = 400
+    track_seconds: float = 52.0
+    playlist_length: tuple[int, int] = (45, 80)
+    outlier_fraction: float = 0.2
+    max_themes: int = 2
+    caption_noise: float = 0.4
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """Cold-start split. `policy` per dataset, see `larp_core.data.split`.
+
+    Attributes:
+        playlist_fractions, track_fractions: train, valid, test shares of the hash range.
+        min_tracks: playlists with fewer tracks, after tracks of other splits are taken out, are dropped.
+        max_tracks: valid and test playlists are cut to this many.
+        seed_fraction: the share of a valid/test playlist's tracks shown to the recommender; the rest are targets.
+    """
+
+    policy: tuple[tuple[str, str], ...] = (("mpd", "sampled_tracks"), ("lfm", "sampled_tracks"))
+    seed: int = 42
+    playlist_fractions: tuple[float, float, float] = (0.3, 0.3, 0.4)
+    track_fractions: tuple[float, float, float] = (0.5, 0.2, 0.3)
+    min_tracks: int = 8
+    max_tracks: int = 100
+    seed_fraction: float = 0.5
+
+    def policy_for(self, dataset: str) -> str:
+        return dict(self.policy)[dataset]
+
+
+@dataclass(frozen=True)
+class CaptionConfig:
+    """`template` has the named fields `track`, `artist` and `album`."""
+
+    template: str = "The track {track} by {artist} on album {album}"
+
+
+@dataclass(frozen=True)
+class ClipConfig:
+    """One clip a track. `offsets`: `uniform` between the margins, or as in the `released_code`, without margins."""
+
+    clip_seconds: float = 10.0
+    sample_rate_hz: int = 48_000
+    margin_seconds: float = 20.0
+    offsets: Literal["uniform", "released_code"] = "uniform"
+    seed: int = 42
+
+
+@dataclass(frozen=True)
+class AudioTowerConfig:
+    """HTS-AT as `transformers.ClapAudioModel`; the pooled width is `width * 2 ** (len(depths) - 1)`.
+
+    With `train_mel_norm` off the scale and shift of the batch norm over mel bins stay one and zero: 128 numbers
+    whose gradient is half of a small tower's backward pass, since it runs through the resizing of the spectrogram.
+    """
+
+    patch: int = 4
+    window: int = 8
+    depths: tuple[int, ...] = (2, 2, 6, 2)
+    heads: tuple[int, ...] = (4, 8, 16, 32)
+    width: int = 96
+    dropout: float = 0.0
+    train_mel_norm: bool = True
+    pretrained: str | None = None
+
+
+@dataclass(frozen=True)
+class TextTowerConfig:
+    """BERT, its CLS token. With nothing pretrained a WordPiece vocabulary is trained on the train split's captions."""
+
+    width: int = 768
+    layers: int = 12
+    heads: int = 12
+    max_tokens: int = 30
+    vocab_size: int = 30_522
+    dropout: float = 0.1
+    pretrained: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """LARP's architecture. `norm="batch"` puts a batch norm (no affine) before each projection: a departure from the
+    paper without which small towers do not train from scratch."""
+
+    audio: AudioTowerConfig = field(default_factory=AudioTowerConfig)
+    text: TextTowerConfig = field(default_factory=TextTowerConfig)
+    projection: int = 256
+    norm: Literal["none", "batch"] = "none"
+    momentum: float = 0.995
+    queue_size: int = 57_600
+    temperature: float = 0.07
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One loop for every stage.
+
+    Attributes:
+        batch_size: track pairs (anchor and partner) in a step; stage 1, which has no pairs, takes twice as many tracks.
+        epochs: the most epochs of each stage.
+        patience: epochs without a better validation Recall@10 before a stage stops; None never stops early.
+        num_neighbours: tracks |J| that stand for a playlist in TPC (paper, figure 4).
+        targets: `graph` is the paper's appendix A; `diagonal` the published code's, with momentum soft labels.
+        batch_keys: the batch's own columns come from the `online` encoder (equation 15) or the `momentum` one (ALBEF).
+        label_smoothing: share of each target that is spread over all columns, for small towers trained from scratch.
+        token_dropout: share of caption tokens hidden in training; a small text tower learns few captions by heart else.
+        queue_positives: queue columns that are in truth positives are a `negative` (the paper's letter) or `masked`.
+    """
+
+    batch_size: int = 50
+    epochs: tuple[tuple[str, int], ...] = (
+        ("larp_wtc", 45),
+        ("larp_ttc", 45),
+        ("larp_ttc_continued", 45),
+        ("larp_tpc", 45),
+        ("larp_tpc_fusion", 45),
+        ("clap_ft", 45),
+    )
+    patience: int | None = 5
+    learning_rate: float = 1e-4
+    adam_betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+    warmup_steps: int = 3_000
+    num_neighbours: int = 10
+    targets: Literal["graph", "diagonal"] = "graph"
+    soft_label_weight: float = 0.0
+    soft_label_warmup_epochs: int = 2
+    label_smoothing: float = 0.0
+    token_dropout: float = 0.0
+    queue_positives: Literal["negative", "masked"] = "negative"
+    batch_keys: Literal["online", "momentum"] = "online"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    num_threads: int | None = None
+    seed: int = 42
+
+    def epochs_of(self, stage: str) -> int:
+        return dict(self.epochs)[stage]
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """Recall@K and NDCG@K with bootstrap intervals over playlists."""
+
+    ks: tuple[int, ...] = (10, 20, 40)
+    bootstrap_samples: int = 2_000
+    confidence: float = 0.95
+    seed: int = 42
