@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -24,6 +25,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; on success it is flushed to disk and renamed to `path`.
 
     The temporary name keeps the suffix, since encoders choose the format by it. On an error nothing is left behind.
+
+    Raises:
+        UserError: the folder can't be written, or its disk is full.
     """
     make_folder(path.parent)
     partial = path.with_name(f".{path.stem}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial{path.suffix}")
@@ -32,8 +36,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with partial.open("rb") as handle:
             os.fsync(handle.fileno())
         partial.replace(path)
+    except Exception as error:
+        if not _is_full_disk(error):
+            raise
+        raise UserError(f"{path.parent}: the disk is full; free some space or set LARP_DATA to another disk") from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _is_full_disk(error: Exception) -> bool:
+    # polars wraps the system's error in one of its own
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
 
 
 def make_folder(folder: Path) -> Path:

@@ -52,6 +52,12 @@ def _has_audio_to_get(job: Job) -> bool:
     return has_audio_to_get(job.paths.ledger, job.settings.data_dir)
 
 
+def _has_unread_files(job: Job) -> bool:
+    from larp_core.data.tables import has_unread_files
+
+    return has_unread_files(job.paths)
+
+
 def _has_clips_to_cut(job: Job) -> bool:
     from larp_core.audio.clips import has_clips_to_cut
 
@@ -130,14 +136,17 @@ _STEPS = [
         upstream=_source_upstream,
         outputs=lambda job: [job.paths.source],
         external=lambda job: _existing(job.settings.source_dir(job.dataset)),
+        again=_has_unread_files,
     ),
     Step(
         "playlists",
         "Playlists, tracks and interactions as Parquet, read from the raw files.",
         "larp_core.data.tables:build_tables",
         upstream=_after("source"),
-        outputs=lambda job: [job.paths.playlists, job.paths.tracks, job.paths.interactions],
+        outputs=lambda job: [job.paths.playlists, job.paths.tracks, job.paths.interactions, job.paths.rejects],
         external=lambda job: _existing(job.settings.source_dir(job.dataset)),
+        again=_has_unread_files,
+        version=2,
     ),
     Step(
         "cold_start_split",

@@ -66,6 +66,16 @@ class DatasetPaths:
         return self.root / "interactions.parquet"
 
     @property
+    def rejects(self) -> Path:
+        """`file`, `reason`, `num_rows`, `first_place` of what the raw files hold and the tables don't."""
+        return self.root / "rejects.parquet"
+
+    @property
+    def parts(self) -> Path:
+        """`<raw file>/*.parquet`: what was read of each raw file, so that it is read once."""
+        return self.root / "parts"
+
+    @property
     def split_playlists(self) -> Path:
         return self.root / "split" / "playlists.parquet"
 

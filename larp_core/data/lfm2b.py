@@ -14,8 +14,11 @@ from pathlib import Path
 import polars as pl
 
 from larp_core.data.chunk import INTERACTION_SCHEMA, PLAYLIST_SCHEMA, TRACK_SCHEMA, TRACK_URI_PATTERN, Chunk
+from larp_core.data.parts import PartStore
+from larp_core.data.rejects import Rejects
 from larp_core.data.tsv import Column, stream_tsv
 from larp_core.errors import UserError
+from larp_core.recipes import Recipe
 
 LICENCE = "research use only: LFM-2b's terms (JKU Linz, Last.fm)"
 CITATION = "Schedl, Brandl, Lesota et al.: LFM-2b, CHIIR 2022, doi 10.1145/3498366.3505791"
@@ -48,7 +51,7 @@ def find_files(folder: Path) -> list[Path]:
     return sorted(path for path in found.values() if path is not None)
 
 
-def read_chunks(folder: Path, dropped: Counter[str]) -> Iterator[Chunk]:
+def read_chunks(folder: Path, store: PartStore, rejects: Rejects, recipe: Recipe) -> Iterator[Chunk]:
     """The whole dataset as one chunk; memory grows with the distinct pairs of user and track, not with the events.
 
     A track's identity is its Spotify uri where it has one, else `lfm:<track_id>`; several ids of one uri are one
@@ -59,6 +62,7 @@ def read_chunks(folder: Path, dropped: Counter[str]) -> Iterator[Chunk]:
         UserError: a file is missing, damaged, or lacks a column.
     """
     find_files(folder)
+    dropped: Counter[str] = Counter()
     plays = _first_plays(_required(folder, "listening-events"), dropped)
     used = plays.select("track_id").unique()
     names = _lookup(_required(folder, "tracks"), TRACK_COLUMNS, used)
@@ -70,7 +74,9 @@ def read_chunks(folder: Path, dropped: Counter[str]) -> Iterator[Chunk]:
     dropped["users without a named track"] += plays["user_id"].n_unique() - named["user_id"].n_unique()
     uris = _uris(folder, named.select("track_id").unique(), dropped)
     chunk = _chunk(named.join(uris, on="track_id", maintain_order="left"), names, _albums(folder, named))
-    dropped["repeated plays of a track by a user (first kept)"] += num_named_events - chunk.interactions.height
+    dropped["repeated plays of a track by a user (first kept)"] += num_named_events - chunk.read_interactions().height
+    for reason, count in dropped.items():
+        rejects.add("listening-events", reason, count)
     yield chunk
 
 

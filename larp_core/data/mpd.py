@@ -1,140 +1,126 @@
-"""The Million Playlist Dataset: its constants, and the reader of a folder of `mpd.slice.<start>-<end>.json`.
+"""The Million Playlist Dataset: its constants, and the reader of its slices and of the challenge set.
 
-Format: {"info": {...}, "playlists": [{"pid", "name", "tracks": [{"pos", "track_uri": "spotify:track:<22>",
-"track_name", "artist_uri", "artist_name", "album_uri", "album_name", "duration_ms"}], ...}]}, UTF-8, 1,000
-playlists a file.
+Format of `mpd.slice.<start>-<end>.json`: {"info": {...}, "playlists": [{"pid", "name", "tracks": [{"pos",
+"track_uri": "spotify:track:<22>", "track_name", "artist_uri", "artist_name", "album_uri", "album_name",
+"duration_ms"}], ...}]}, UTF-8, 1,000 playlists a file. `challenge_set.json` is the same but for `num_holdouts`; some of
+its playlists have no `name`, and `tracks` are the seeds alone, since the holdouts were never published.
 """
 
 from __future__ import annotations
 
-import html
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import orjson
 import polars as pl
 from tqdm import tqdm
 
-from larp_core.data.chunk import INTERACTION_SCHEMA, PLAYLIST_SCHEMA, TRACK_SCHEMA, TRACK_URI, Chunk
+from larp_core.audio.workers import Crashed, map_in_processes
+from larp_core.data.archive import RawFile, zip_members
+from larp_core.data.chunk import Chunk
+from larp_core.data.mpd_slice import read_slice
+from larp_core.data.parts import Part, PartStore, Reading, UnreadableError
+from larp_core.data.rejects import UNREAD, Rejects
 from larp_core.errors import UserError
+from larp_core.recipes import Recipe
 
 LICENCE = "research only, no redistribution: the Million Playlist Dataset's terms (AIcrowd, Spotify)"
 CITATION = "Chen, Lamere, Schedl, Zamani: RecSys Challenge 2018, RecSys 2018, doi 10.1145/3240323.3240342"
 DEMO_FOLDER = "mpd"
-EXPECTED_FILES = "mpd.slice.*.json files"
-FILE_NAME = re.compile(r"mpd\.slice\.(\d+)-(\d+)\.json")
+DATASET_ZIP = "spotify_million_playlist_dataset.zip"
+CHALLENGE_ZIP = "spotify_million_playlist_dataset_challenge.zip"
+EXPECTED_FILES = f"mpd.slice.*.json files or {DATASET_ZIP}"
+FILE_NAME = re.compile(r"mpd\.slice\.([0-9]+)-([0-9]+)\.json")
+CHALLENGE_SET = re.compile(r"challenge_set\.json")
 
-ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-MAX_INT32 = 2**31 - 1
+CHALLENGE_PREFIX = "challenge:"
+"""Before the `pid` in the `source_id` of the challenge set's playlists: they are like others, but with seeds only."""
+
+READER_VERSION = "mpd 1"
+"""Raised when the same file should give other parts."""
+
+CRASHED = f"{UNREAD} (the process that read it died, perhaps for want of memory)"
 
 
-def find_files(folder: Path) -> list[Path]:
-    """The slices of a folder in numeric order. Raises UserError where there are none."""
-    found = [(match, path) for path in folder.iterdir() if (match := FILE_NAME.fullmatch(path.name))]
-    if not found:
-        raise UserError(f"{folder} holds no {EXPECTED_FILES}")
-    return [path for _, path in sorted(found, key=lambda item: (int(item[0][1]), int(item[0][2])))]
+def find_files(source: Path) -> list[RawFile]:
+    """The slices in numeric order, then the challenge set where there is one.
 
-
-def read_chunks(folder: Path, dropped: Counter[str]) -> Iterator[Chunk]:
-    """One chunk a slice. What can't be kept is counted in `dropped` by its reason.
+    In a folder, files that lie there go before those in the distribution's zips. `source` may be a zip itself.
 
     Raises:
-        UserError: a file is not JSON, or has no list `playlists`.
+        UserError: there is no slice, or a zip can't be read.
     """
-    for path in tqdm(find_files(folder), desc="slices", unit="file", disable=None):
-        yield _read_slice(path, dropped)
+    slices = _in_numeric_order(_matching(source, DATASET_ZIP, FILE_NAME))
+    if not slices:
+        raise UserError(f"{source} holds no {EXPECTED_FILES}")
+    return slices + _matching(source, CHALLENGE_ZIP, CHALLENGE_SET)
 
 
-def _read_slice(path: Path, dropped: Counter[str]) -> Chunk:
-    names: dict[str, str | None] = {}
-    tracks: dict[str, tuple[Any, ...]] = {}
-    rows: list[tuple[str, str, int]] = []
-    for playlist in _load_playlists(path):
-        if not isinstance(playlist, dict) or not isinstance(playlist.get("tracks"), list):
-            dropped["playlists without a list `tracks`"] += 1
+def read_chunks(source: Path, store: PartStore, rejects: Rejects, recipe: Recipe) -> Iterator[Chunk]:
+    """One chunk a raw file, in the order of `find_files`. New and changed files are read on all cores.
+
+    Of a broken file the playlists that stand whole before the damage are kept; what can't be kept is in `rejects`.
+    """
+    files = find_files(source)
+    store = replace(store, settings=READER_VERSION)
+    store.forget_others(files)
+    parts = _read_all(files, store)
+    for raw in files:
+        part = parts[raw.name]
+        if isinstance(part, str):
+            rejects.add(raw.name, part)
             continue
-        pid = playlist.get("pid")
-        if not isinstance(pid, int | str) or isinstance(pid, bool) or pid == "":
-            dropped["playlists without a `pid`"] += 1
-            continue
-        source_id = str(pid)
-        if source_id in names:
-            dropped["playlists whose `pid` was there before"] += 1
-            continue
-        positions = _first_positions(playlist["tracks"], tracks, dropped)
-        if not positions:
-            dropped["playlists without a usable track"] += 1
-            continue
-        names[source_id] = _text(playlist.get("name"))
-        rows += [(source_id, uri, position) for uri, position in positions.items()]
-    playlists = {"source_id": list(names), "name": list(names.values())}
-    interactions = pl.DataFrame(rows, schema=dict(list(INTERACTION_SCHEMA.items())[:3]), orient="row")
-    return Chunk(
-        playlists=pl.DataFrame(playlists, schema=PLAYLIST_SCHEMA),
-        tracks=pl.DataFrame(list(tracks.values()), schema=TRACK_SCHEMA, orient="row"),
-        interactions=interactions.with_columns(pl.lit(None, pl.Datetime("us")).alias("played_at")),
-    )
+        rejects.extend([part.read("rejects")])
+        interactions = part.scan("interactions").with_columns(played_at=pl.lit(None, pl.Datetime("us")))
+        yield Chunk(part.read("playlists"), part.scan("tracks"), interactions, raw.name)
 
 
-def _load_playlists(path: Path) -> list[Any]:
+def _matching(source: Path, zip_name: str, name: re.Pattern[str]) -> list[RawFile]:
+    if source.is_file():
+        return [*zip_members(source, name)]
+    loose: list[RawFile] = [path for path in source.iterdir() if name.fullmatch(path.name)]
+    archive = source / zip_name
+    return loose or ([*zip_members(archive, name)] if archive.exists() else [])
+
+
+def _in_numeric_order(slices: list[RawFile]) -> list[RawFile]:
+    def numbers(raw: RawFile) -> tuple[int, int, str]:
+        match = FILE_NAME.fullmatch(raw.name)
+        assert match is not None
+        return int(match[1]), int(match[2]), raw.name
+
+    return sorted(slices, key=numbers)
+
+
+def _read_all(files: list[RawFile], store: PartStore) -> dict[str, Part | str]:
+    """By file name: its part, or why it has none."""
+    parts: dict[str, Part | str] = {}
+    new = []
+    for raw in files:
+        known = _or_reason(store.find, raw)
+        if known is None:
+            new.append(raw)
+        else:
+            parts[raw.name] = known
+    progress = tqdm(total=len(new), desc="slices", unit="file", disable=None)
+    with progress:
+        for raw, part in map_in_processes(_make_reader, (store,), new):
+            parts[raw.name] = CRASHED if isinstance(part, Crashed) else part
+            progress.update()
+    return parts
+
+
+def _make_reader(store: PartStore) -> Callable[[RawFile], Part | str | None]:
+    return lambda raw: _or_reason(lambda file: store.get(file, _read), raw)
+
+
+def _or_reason(read: Callable[[RawFile], Part | None], raw: RawFile) -> Part | str | None:
     try:
-        content = orjson.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
-    except orjson.JSONDecodeError as error:
-        raise UserError(f"{path}: not valid JSON ({error}); copy the slice again from the distribution") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); replace the file or allow reading it") from None
-    playlists = content.get("playlists") if isinstance(content, dict) else None
-    if not isinstance(playlists, list):
-        raise UserError(
-            f"{path}: field `playlists` is missing or not a list; replace it by a slice of the distribution"
-        )
-    return playlists
+        return read(raw)
+    except UnreadableError as error:
+        return f"{UNREAD} ({error.detail})"
 
 
-def _first_positions(entries: list[Any], tracks: dict[str, tuple[Any, ...]], dropped: Counter[str]) -> dict[str, int]:
-    """Uri -> first position of one playlist; tracks not met before are added to `tracks`."""
-    positions: dict[str, int] = {}
-    for index, entry in enumerate(entries):
-        uri = _bare(entry.get("track_uri"), "spotify:track:") if isinstance(entry, dict) else None
-        if uri is None or not TRACK_URI.fullmatch(uri):
-            dropped["entries without a well-formed `track_uri`"] += 1
-            continue
-        position = entry.get("pos")
-        if type(position) is not int or not 0 <= position <= MAX_INT32:
-            position = index
-        if uri in positions:
-            dropped["repeats of a track within a playlist (kept once)"] += 1
-            position = min(position, positions[uri])
-        positions[uri] = position
-        if uri not in tracks:
-            tracks[uri] = _track(uri, entry)
-    return positions
-
-
-def _track(uri: str, entry: dict[str, Any]) -> tuple[Any, ...]:
-    """A row of `TRACK_SCHEMA`. A duration that is not positive says nothing and becomes null."""
-    duration = entry.get("duration_ms")
-    return (
-        uri,
-        _text(entry.get("track_name")),
-        _bare(entry.get("artist_uri"), "spotify:artist:"),
-        _text(entry.get("artist_name")),
-        _bare(entry.get("album_uri"), "spotify:album:"),
-        _text(entry.get("album_name")),
-        duration if type(duration) is int and 0 < duration <= MAX_INT32 else None,
-    )
-
-
-def _bare(value: Any, prefix: str) -> str | None:
-    return value.strip().removeprefix(prefix) or None if isinstance(value, str) else None
-
-
-def _text(value: Any) -> str | None:
-    """A name with its HTML entities decoded; only those closed by `;`, since "Rock&not" is a name, not an entity."""
-    if not isinstance(value, str) or not value.strip():
-        return None
-    return ENTITY.sub(lambda match: html.unescape(match[0]), value) if "&" in value else value
+def _read(raw: RawFile) -> Reading:
+    return read_slice(raw.read_bytes(), raw.name, CHALLENGE_PREFIX if CHALLENGE_SET.fullmatch(raw.name) else "")

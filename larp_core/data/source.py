@@ -7,17 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from larp_core.data import lfm2b, mpd
+from larp_core.data.archive import RawFile, ZipMember
 from larp_core.errors import UserError
 from larp_core.files import write_json
 from larp_core.settings import SOURCE_VARIABLES
 from larp_core.steps import Job, Report
 
+NUM_EXAMPLES = 20
+
 READERS: dict[str, types.ModuleType] = {"mpd": mpd, "lfm": lfm2b}
-"""Each reader has `DEMO_FOLDER`, `LICENCE`, `CITATION`, `EXPECTED_FILES`, `find_files` and `read_chunks`."""
+"""Each reader has `DEMO_FOLDER`, `LICENCE`, `CITATION`, `EXPECTED_FILES`, `find_files(source)`, which raises UserError
+where there are none, and `read_chunks(source, store, rejects, recipe)`, which yields `Chunk`s."""
 
 
 def raw_folder(job: Job) -> Path:
-    """The folder that the dataset is read from: the user's, or the demo world's."""
+    """The folder, or the zip, that the dataset is read from: the user's, or the demo world's."""
     folder = job.settings.source_dir(job.dataset)
     return folder if folder else job.settings.shared.demo_world / READERS[job.dataset].DEMO_FOLDER
 
@@ -25,16 +29,21 @@ def raw_folder(job: Job) -> Path:
 def check_source(job: Job) -> Report:
     """Lists the raw files and writes the manifest `source.json`: kind, folder, licence, and every file with its size.
 
+    Of several files some may be unreadable: the manifest says why, and the reader goes by what it needs.
+
     Raises:
-        UserError: the folder is not there, is a file, is empty, holds no file of the right kind, or one can't be read.
+        UserError: the folder is not there, is empty, holds no file of the right kind, or none that can be read.
     """
     reader = READERS[job.dataset]
     kind = "demo" if job.settings.is_demo else "real"
     where = "LARP_DATA (the demo world)" if kind == "demo" else SOURCE_VARIABLES[job.dataset]
     folder = raw_folder(job)
-    files: list[dict[str, Any]] = [
-        {"name": path.name, "num_bytes": _readable_size(path, where)} for path in _expected_files(reader, folder, where)
-    ]
+    files = [_described(raw) for raw in _expected_files(reader, folder, where)]
+    if all(file["problem"] for file in files):
+        raise UserError(
+            f"{where}: cannot read {folder / files[0]['name']}: {files[0]['problem']}; "
+            "replace the file or allow reading it"
+        )
     manifest = {
         "dataset": job.dataset,
         "kind": kind,
@@ -46,12 +55,16 @@ def check_source(job: Job) -> Report:
     write_json(manifest, job.paths.source)
     facts = {key: value for key, value in manifest.items() if key != "files"}
     facts["num_bytes"] = sum(file["num_bytes"] for file in files)
-    return Report(num_rows=len(files), facts=facts, tables={"files": files[:20]})
+    unreadable = [file for file in files if file["problem"]]
+    tables = {"files": files[:NUM_EXAMPLES], "files that can't be read": unreadable[:NUM_EXAMPLES]}
+    return Report(num_rows=len(files), facts=facts, tables={title: rows for title, rows in tables.items() if rows})
 
 
-def _expected_files(reader: types.ModuleType, folder: Path, where: str) -> list[Path]:
+def _expected_files(reader: types.ModuleType, folder: Path, where: str) -> list[RawFile]:
     if not folder.exists():
         raise UserError(f"{where}: the folder {folder} is not there; set it to the folder with {reader.EXPECTED_FILES}")
+    if folder.suffix == ".zip" and folder.is_file():
+        return _found(reader, folder, where)
     if not folder.is_dir():
         raise UserError(f"{where}: {folder} is a file; set it to the folder with {reader.EXPECTED_FILES}")
     try:
@@ -60,10 +73,15 @@ def _expected_files(reader: types.ModuleType, folder: Path, where: str) -> list[
         raise UserError(f"{where}: cannot list {folder}: {error.strerror}; allow reading it") from None
     if empty:
         raise UserError(f"{where}: the folder {folder} is empty; put {reader.EXPECTED_FILES} there")
+    return _found(reader, folder, where)
+
+
+def _found(reader: types.ModuleType, source: Path, where: str) -> list[RawFile]:
     try:
-        return list(reader.find_files(folder))
+        return list(reader.find_files(source))
     except UserError as error:
-        inside = [child for child in sorted(folder.iterdir()) if child.is_dir() and _holds_files(reader, child)]
+        children = sorted(source.iterdir()) if source.is_dir() else []
+        inside = [child for child in children if child.is_dir() and _holds_files(reader, child)]
         hint = f"; set it to {inside[0]}, which does" if inside else ""
         raise UserError(f"{where}: {error}{hint}") from None
 
@@ -75,13 +93,16 @@ def _holds_files(reader: types.ModuleType, folder: Path) -> bool:
         return False
 
 
-def _readable_size(path: Path, where: str) -> int:
-    """Size in bytes, after a byte was really read: permissions, dangling links and folders in disguise show up here."""
+def _described(raw: RawFile) -> dict[str, Any]:
+    """Name, size in bytes, and the problem in reading it, if there is one.
+
+    A byte of a file is really read: permissions, dangling links and folders in disguise show up here.
+    """
+    if isinstance(raw, ZipMember):
+        return {"name": raw.name, "num_bytes": raw.num_bytes, "problem": ""}
     try:
-        with path.open("rb") as handle:
+        with raw.open("rb") as handle:
             handle.read(1)
-        return path.stat().st_size
+        return {"name": raw.name, "num_bytes": raw.stat().st_size, "problem": ""}
     except OSError as error:
-        raise UserError(
-            f"{where}: cannot read {path}: {error.strerror}; replace the file or allow reading it"
-        ) from None
+        return {"name": raw.name, "num_bytes": 0, "problem": error.strerror or str(error)}

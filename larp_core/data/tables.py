@@ -2,99 +2,154 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
+import pyarrow.parquet
 
-from larp_core.data.chunk import TRACK_SCHEMA, Chunk
+from larp_core.data.chunk import TRACK_SCHEMA, Schema
+from larp_core.data.merge import Known, Merged, interaction_blocks, merge_chunks, track_blocks
+from larp_core.data.parts import PartStore
+from larp_core.data.rejects import UNREAD, Rejects
 from larp_core.data.source import READERS, raw_folder
 from larp_core.errors import UserError
-from larp_core.files import write_parquet
+from larp_core.files import atomic_path, hash_of, write_parquet
+from larp_core.paths import DatasetPaths
 from larp_core.steps import Job, Report
 
 NUM_EXAMPLES = 10
-
-
-@dataclass
-class TableBuilder:
-    """Collects chunks into tables. Ids count from 0 in order of first appearance, so appended data moves none."""
-
-    dropped: Counter[str] = field(default_factory=Counter)
-    _playlist_ids: dict[str, int] = field(default_factory=dict)
-    _track_ids: dict[str, int] = field(default_factory=dict)
-    _playlists: list[pl.DataFrame] = field(default_factory=list)
-    _tracks: list[pl.DataFrame] = field(default_factory=list)
-    _interactions: list[pl.DataFrame] = field(default_factory=list)
-
-    def add(self, chunk: Chunk) -> None:
-        """Adds a chunk; of a playlist or track met in an earlier chunk the first one's fields stay."""
-        playlists = chunk.playlists.filter(
-            [source_id not in self._playlist_ids for source_id in chunk.playlists["source_id"]]
-        )
-        self.dropped["playlists whose id was there in an earlier file"] += chunk.playlists.height - playlists.height
-        playlists = self._numbered(playlists, "source_id", "playlist_id", self._playlist_ids)
-        interactions = chunk.interactions.join(
-            playlists.select("source_id", "playlist_id"), on="source_id", maintain_order="left"
-        )
-        seen = chunk.tracks.join(interactions, on="track_uri", how="semi", maintain_order="left")
-        new = seen.filter([uri not in self._track_ids for uri in seen["track_uri"]])
-        self._tracks.append(self._numbered(new, "track_uri", "track_id", self._track_ids))
-        numbered = self._numbered(seen.select("track_uri"), "track_uri", "track_id", self._track_ids)
-        interactions = interactions.join(numbered, on="track_uri", maintain_order="left")
-        sizes = interactions.group_by("playlist_id").agg(num_tracks=pl.len().cast(pl.Int32))
-        playlists = playlists.join(sizes, on="playlist_id", maintain_order="left")
-        self._playlists.append(playlists.select("playlist_id", "source_id", "name", "num_tracks"))
-        self._interactions.append(interactions.select("playlist_id", "track_id", "position", "played_at"))
-
-    def tables(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-        """Playlists, tracks and interactions; the interactions by playlist and position."""
-        tracks = pl.concat(self._tracks).select("track_id", *TRACK_SCHEMA)
-        interactions = pl.concat(self._interactions).sort("playlist_id", "position", "track_id")
-        return pl.concat(self._playlists), tracks, interactions
-
-    @staticmethod
-    def _numbered(frame: pl.DataFrame, key: str, name: str, ids: dict[str, int]) -> pl.DataFrame:
-        numbers = [ids.setdefault(value, len(ids)) for value in frame[key]]
-        return frame.with_columns(pl.Series(name, numbers, dtype=pl.Int32))
+INTERACTION_TABLE: Schema = {
+    "playlist_id": pl.Int32,
+    "track_id": pl.Int32,
+    "position": pl.Int32,
+    "played_at": pl.Datetime("us"),
+}
+TRACK_TABLE: Schema = {"track_id": pl.Int32, **TRACK_SCHEMA}
 
 
 def build_tables(job: Job) -> Report:
-    """Reads the raw files and writes the three tables.
+    """Reads the raw files that are new, merges them with what is known of the others, and writes the three tables.
+
+    What the tables leave out stands in `rejects.parquet`.
 
     Raises:
-        UserError: a file can't be read, or nothing usable is in any of them.
+        UserError: a file that is needed can't be read, nothing usable is in any of them, or the disk is full.
     """
-    builder = TableBuilder()
-    folder = raw_folder(job)
-    for chunk in READERS[job.dataset].read_chunks(folder, builder.dropped):
-        builder.add(chunk)
-    playlists, tracks, interactions = builder.tables()
-    if interactions.is_empty():
-        reasons = "; ".join(f"{count} {reason}" for reason, count in sorted(builder.dropped.items()) if count)
-        raise UserError(
-            f"{folder}: no playlist with a usable track ({reasons or 'the files hold none'}); check the files"
-        )
-    write_parquet(playlists, job.paths.playlists)
-    write_parquet(tracks, job.paths.tracks)
-    write_parquet(interactions, job.paths.interactions)
-    return _report(playlists, tracks, interactions, builder.dropped)
-
-
-def _report(playlists: pl.DataFrame, tracks: pl.DataFrame, interactions: pl.DataFrame, dropped: Counter[str]) -> Report:
+    paths, source = job.paths, raw_folder(job)
+    store = PartStore(paths.parts, hash_of(job.step.config(job)))
+    before, known, rejects = store.digests(), _known_ids(paths), Rejects()
+    chunks = list(READERS[job.dataset].read_chunks(source, store, rejects, job.recipe))
+    if not any(chunk.playlists.height for chunk in chunks):
+        _refuse(source, paths, rejects)
+    merged = merge_chunks(chunks, known, rejects)
+    num_before = _num_rows(paths.interactions) if known else 0
+    sizes = write_tables(merged, paths)
+    write_parquet(rejects.frame(), paths.rejects)
     facts = {
-        "num_playlists": playlists.height,
-        "num_tracks": tracks.height,
-        "num_interactions": interactions.height,
-        "mean_tracks_per_playlist": round(interactions.height / playlists.height, 2),
+        "num_playlists": len(sizes),
+        "num_tracks": merged.num_tracks,
+        "num_interactions": int(sizes.sum()),
+        "mean_tracks_per_playlist": round(float(sizes.mean()), 2),
+        "num_rejected_rows": rejects.num_rows(),
+        **_file_facts(before, store.digests()),
+        **_added_facts(merged, known, int(sizes.sum()) - num_before),
     }
-    example = interactions.filter(pl.col("playlist_id") == 0).head(NUM_EXAMPLES).join(tracks, on="track_id")
+    return _report(facts, paths, rejects)
+
+
+def has_unread_files(paths: DatasetPaths) -> bool:
+    """Whether the last run came upon files that it could not read at all; the next one tries them again."""
+    if not paths.rejects.exists():
+        return False
+    reasons = pl.scan_parquet(paths.rejects).filter(pl.col("reason").str.starts_with(UNREAD))
+    return not reasons.head(1).collect().is_empty()
+
+
+def _known_ids(paths: DatasetPaths) -> Known | None:
+    """The ids that the last run gave, if there was one."""
+    if not (paths.playlists.exists() and paths.tracks.exists() and paths.interactions.exists()):
+        return None
+    return Known(
+        pl.scan_parquet(paths.playlists).select("source_id", "playlist_id").collect(),
+        pl.scan_parquet(paths.tracks).select("track_uri", "track_id").collect(),
+    )
+
+
+def _refuse(source: Path, paths: DatasetPaths, rejects: Rejects) -> None:
+    write_parquet(rejects.frame(), paths.rejects)
+    reasons = "; ".join(f"{row['num_rows']} {row['reason']}" for row in _top_reasons(rejects))
+    raise UserError(
+        f"{source}: no playlist with a usable track ({reasons or 'the files hold none'}); "
+        f"check the files, which {paths.rejects} lists"
+    )
+
+
+def write_tables(merged: Merged, paths: DatasetPaths) -> npt.NDArray[np.int32]:
+    """Writes the three tables; returns the number of tracks of each playlist."""
+    sizes = np.zeros(merged.playlists.height, dtype=np.int32)
+
+    def counted(blocks: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        for block in blocks:
+            np.add(
+                sizes, np.bincount(block["playlist_id"].to_numpy(), minlength=len(sizes)), out=sizes, casting="unsafe"
+            )
+            yield block
+
+    _write_blocks(counted(interaction_blocks(merged)), INTERACTION_TABLE, paths.interactions)
+    _write_blocks(track_blocks(merged), TRACK_TABLE, paths.tracks)
+    write_parquet(merged.playlists.with_columns(num_tracks=pl.Series(sizes)), paths.playlists)
+    return sizes
+
+
+def _write_blocks(blocks: Iterable[pl.DataFrame], schema: Schema, path: Path) -> None:
+    arrow_schema = pl.DataFrame(schema=schema).to_arrow().schema
+    with (
+        atomic_path(path) as partial,
+        pyarrow.parquet.ParquetWriter(partial, arrow_schema, compression="zstd") as writer,
+    ):
+        for block in blocks:
+            writer.write_table(block.to_arrow())
+
+
+def _num_rows(path: Path) -> int:
+    return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+
+
+def _file_facts(before: dict[str, str], after: dict[str, str]) -> dict[str, int]:
+    num_reused = sum(before.get(name) == digest for name, digest in after.items())
+    return {"files_read": len(after) - num_reused, "files_reused": num_reused}
+
+
+def _added_facts(merged: Merged, known: Known | None, num_interactions: int) -> dict[str, Any]:
+    if any(merged.forgotten):
+        playlists, tracks = merged.forgotten
+        return {"ids": f"counted from 0 again, since {playlists} playlists and {tracks} tracks are there no more"}
+    return {
+        "playlists_added": merged.playlists.height - (known.playlists.height if known else 0),
+        "tracks_added": merged.num_tracks - (known.tracks.height if known else 0),
+        "interactions_added": num_interactions,
+    }
+
+
+def _top_reasons(rejects: Rejects) -> list[dict[str, Any]]:
+    by_reason = rejects.frame().group_by("reason").agg(pl.col("num_rows").sum(), num_files=pl.len())
+    return by_reason.sort("num_rows", "reason", descending=[True, False]).head(NUM_EXAMPLES).to_dicts()
+
+
+def _report(facts: dict[str, Any], paths: DatasetPaths, rejects: Rejects) -> Report:
+    first = pl.scan_parquet(paths.interactions).head(NUM_EXAMPLES).filter(pl.col("playlist_id") == 0)
+    example = first.join(pl.scan_parquet(paths.tracks), on="track_id", maintain_order="left").collect()
+    playlists = pl.scan_parquet(paths.playlists).head(NUM_EXAMPLES).collect()
     return Report(
-        num_rows=interactions.height,
+        num_rows=facts["num_interactions"],
         facts=facts,
         tables={
-            "playlists": playlists.head(NUM_EXAMPLES).to_dicts(),
+            "playlists": playlists.to_dicts(),
             "first playlist": example.select("position", "track_name", "artist_name", "album_name").to_dicts(),
-            "left out": [{"reason": reason, "count": count} for reason, count in sorted(dropped.items()) if count],
+            "left out": _top_reasons(rejects),
         },
     )

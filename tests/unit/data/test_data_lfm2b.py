@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 
 from larp_core.data import lfm2b, tsv
 from larp_core.data.chunk import Chunk
+from larp_core.data.parts import PartStore
+from larp_core.data.rejects import Rejects
 from larp_core.errors import UserError
+from larp_core.recipes import DEMO
 
 # No tab, no line end, no other control character at all: what a tab-separated file can hold.
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=15)
@@ -22,9 +25,9 @@ QUIET = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCh
 
 
 def read(folder: Path) -> tuple[Chunk, Counter[str]]:
-    dropped: Counter[str] = Counter()
-    (chunk,) = lfm2b.read_chunks(folder, dropped)
-    return chunk, dropped
+    rejects = Rejects()
+    (chunk,) = lfm2b.read_chunks(folder, PartStore(folder / "parts", ""), rejects, DEMO)
+    return chunk, Counter(dict(rejects.frame().select("reason", "num_rows").iter_rows()))
 
 
 def naive_rows(path: Path) -> list[dict[str, str]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
 from data_files import mpd_playlist, write_lfm, write_slice
 
+from larp_core import memo
 from larp_core.errors import UserError
 from larp_core.files import read_json
 
@@ -73,6 +75,50 @@ def test_unreadable_file(tmp_path, make_job):
     (tmp_path / "mpd" / "mpd.slice.0-999.json").symlink_to(tmp_path / "gone.json")
     message = refusal(make_job("source", tmp_path / "mpd"))
     assert "cannot read" in message and "mpd.slice.0-999.json" in message
+
+
+def test_an_unreadable_file_among_others_is_listed(tmp_path, make_job):
+    write_slice(tmp_path / "mpd", 0, [mpd_playlist(0, [1])])
+    (tmp_path / "mpd" / "mpd.slice.1000-1999.json").symlink_to(tmp_path / "gone.json")
+    job = make_job("source", tmp_path / "mpd")
+    problem = {"name": "mpd.slice.1000-1999.json", "num_bytes": 0, "problem": "No such file or directory"}
+    assert job.work().tables["files that can't be read"] == [problem]
+    assert read_json(job.paths.source)["files"][1] == problem
+
+
+def test_the_distributions_zip_stands_for_the_folder(tmp_path, make_job):
+    path = write_slice(tmp_path / "loose", 0, [mpd_playlist(0, [1])])
+    archive = tmp_path / "mpd" / "spotify_million_playlist_dataset.zip"
+    archive.parent.mkdir()
+    with zipfile.ZipFile(archive, "w") as handle:
+        handle.write(path, f"data/{path.name}")
+    for source in (archive, archive.parent):
+        job = make_job("source", source)
+        job.work()
+        size = path.stat().st_size
+        assert read_json(job.paths.source)["files"] == [{"name": path.name, "num_bytes": size, "problem": ""}]
+        assert make_job("playlists", source).work().num_rows == 1
+    archive.write_bytes(archive.read_bytes()[:-9])
+    assert "cut off or not a zip" in refusal(make_job("source", archive))
+
+
+def test_a_zip_of_something_else(tmp_path, make_job):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as handle:
+        handle.writestr("a.jpg", "x")
+    for dataset in ("mpd", "lfm"):
+        assert "holds no" in refusal(make_job("source", tmp_path / "photos.zip", dataset))
+
+
+def test_a_changed_zip_is_noticed(tmp_path, make_job):
+    path = write_slice(tmp_path / "loose", 0, [mpd_playlist(0, [1])])
+    source, playlists = (make_job(name, tmp_path / "x.zip") for name in ("source", "playlists"))
+    for number, name in enumerate((path.name, "mpd.slice.1000-1999.json")):
+        with zipfile.ZipFile(tmp_path / "x.zip", "a") as handle:
+            handle.writestr(name, path.read_text().replace('"pid": 0', f'"pid": {number}'))
+        assert memo.finished(source) is None
+        memo.run(source)
+        assert memo.run(playlists).report.num_rows == number + 1
+        assert memo.finished(source) is not None
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
