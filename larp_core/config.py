@@ -34,6 +34,20 @@ class WorldConfig:
 
 
 @dataclass(frozen=True)
+class IngestConfig:
+    """Which listening events of LFM-2b are read. A run holds every kept pair of user and track in memory.
+
+    Attributes:
+        lfm_user_fraction: share of the users that take part, by the hash of their id and `seed`.
+        lfm_since: a date, `2020-01-01`; earlier events are left out.
+    """
+
+    lfm_user_fraction: float = 1.0
+    lfm_since: str | None = None
+    seed: int = 42
+
+
+@dataclass(frozen=True)
 class SplitConfig:
     """Cold-start split. `policy` per dataset, see `larp_core.data.split`.
 

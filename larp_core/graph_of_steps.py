@@ -144,6 +144,7 @@ _STEPS = [
         "larp_core.data.tables:build_tables",
         upstream=_after("source"),
         outputs=lambda job: [job.paths.playlists, job.paths.tracks, job.paths.interactions, job.paths.rejects],
+        config=_recipe("ingest"),
         external=lambda job: _existing(job.settings.source_dir(job.dataset)),
         again=_has_unread_files,
         version=2,

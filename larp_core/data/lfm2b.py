@@ -2,53 +2,59 @@
 
 Format: tab-separated files with a header, plain or bz2, no quoting: `listening-events` (user_id, track_id, album_id,
 timestamp), `tracks` (track_id, artist_name, track_name), `spotify-uris` (track_id, uri), `albums` (album_id,
-album_name, artist_name). `users`, `artists` and `listening-counts` are not needed.
+album_name, artist_name). `users`, `artists` and `listening-counts` are not needed. There may be several events files,
+`listening-events*`: newer ones beside the first.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import functools
+import re
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import polars as pl
 
 from larp_core.data.chunk import INTERACTION_SCHEMA, PLAYLIST_SCHEMA, TRACK_SCHEMA, TRACK_URI_PATTERN, Chunk
+from larp_core.data.lfm_events import ID, read_plays
 from larp_core.data.parts import PartStore
 from larp_core.data.rejects import Rejects
 from larp_core.data.tsv import Column, stream_tsv
 from larp_core.errors import UserError
+from larp_core.files import hash_of
 from larp_core.recipes import Recipe
 
 LICENCE = "research use only: LFM-2b's terms (JKU Linz, Last.fm)"
 CITATION = "Schedl, Brandl, Lesota et al.: LFM-2b, CHIIR 2022, doi 10.1145/3498366.3505791"
 DEMO_FOLDER = "lfm2b"
 EXPECTED_FILES = "listening-events.tsv[.bz2] and tracks.tsv[.bz2] (and, where there, spotify-uris and albums)"
-REQUIRED = ("listening-events", "tracks")
-OPTIONAL = ("spotify-uris", "albums", "artists", "users", "listening-counts")
+READER_VERSION = "lfm 1"
+"""Raised when the same events file should give other plays."""
+EVENTS_NAME = re.compile(r"(listening[-_]events.*)\.tsv(?:\.bz2)?")
+LOOKUPS = ("tracks", "spotify-uris", "albums", "artists", "users", "listening-counts")
 
-USER = Column("user_id", pl.Int64, ("uid", "user"))
-TRACK = Column("track_id", pl.Int64, ("tid",))
-ALBUM = Column("album_id", pl.Int64, ("aid",), required=False)
-EVENT_COLUMNS = (USER, TRACK, ALBUM, Column("timestamp", pl.String, ("time", "played_at")))
+TRACK_KEY = Column("track_id", ID, ("tid",))
 TRACK_COLUMNS = (
-    TRACK,
+    TRACK_KEY,
     Column("artist_name", pl.String, ("artist",)),
     Column("track_name", pl.String, ("track", "title")),
 )
-URI_COLUMNS = (TRACK, Column("uri", pl.String, ("spotify_uri", "track_uri")))
-ALBUM_COLUMNS = (Column("album_id", pl.Int64, ("aid",)), Column("album_name", pl.String, ("album", "title")))
+URI_COLUMNS = (TRACK_KEY, Column("uri", pl.String, ("spotify_uri", "track_uri")))
+ALBUM_COLUMNS = (Column("album_id", ID, ("aid",)), Column("album_name", pl.String, ("album", "title")))
 
-MERGE_ROWS = 4_000_000
+REPEATED_ELSEWHERE = "repeated play of a track that another events file has (first kept)"
+REPEATED_URI = "repeated play of a track under another id of the same uri (first kept)"
+NO_NAME = "event of a track without a name in tracks"
+NO_KEY = "row whose id is no number"
+FILE_ROWS = 2**40
+"""More events than a file holds: file index times this plus row is the place of an event among all files."""
 
 
 def find_files(folder: Path) -> list[Path]:
     """The dataset's files in a folder. Raises UserError where a required one is missing."""
-    found = {name: _file(folder, name) for name in (*REQUIRED, *OPTIONAL)}
-    missing = [name for name in REQUIRED if found[name] is None]
-    if missing:
-        raise UserError(f"{folder} holds no {missing[0]}.tsv[.bz2]; expected are {EXPECTED_FILES}")
-    return sorted(path for path in found.values() if path is not None)
+    found = [*_events_files(folder), _required(folder, "tracks"), *(_file(folder, name) for name in LOOKUPS[1:])]
+    return sorted(path for path in found if path is not None)
 
 
 def read_chunks(folder: Path, store: PartStore, rejects: Rejects, recipe: Recipe) -> Iterator[Chunk]:
@@ -56,28 +62,40 @@ def read_chunks(folder: Path, store: PartStore, rejects: Rejects, recipe: Recipe
 
     A track's identity is its Spotify uri where it has one, else `lfm:<track_id>`; several ids of one uri are one
     track. A track that has no name in `tracks` is left out: it has neither caption nor reliable identity. The album is
-    that of the track's first event in the file. What can't be kept is counted in `dropped` by its reason.
+    that of the track's first event in the files.
+
+    Every row of an events file is kept as one interaction or is one of `rejects` under that file's name.
 
     Raises:
-        UserError: a file is missing, damaged, or lacks a column.
+        UserError: a file is missing, can't be read at all, or lacks a column; there is no event at all.
     """
-    find_files(folder)
-    dropped: Counter[str] = Counter()
-    plays = _first_plays(_required(folder, "listening-events"), dropped)
-    used = plays.select("track_id").unique()
-    names = _lookup(_required(folder, "tracks"), TRACK_COLUMNS, used)
+    files = _events_files(folder)
+    tracks_file = _required(folder, "tracks")
+    plays = _all_plays(files, store, rejects, recipe)
+    names = _lookup(tracks_file, TRACK_COLUMNS, plays.select("track_id").unique(), rejects)
     names = names.filter(pl.col("track_name").is_not_null() | pl.col("artist_name").is_not_null())
-    named = plays.join(names.select("track_id"), on="track_id", how="semi", maintain_order="left")
-    num_events, num_named_events = int(plays["num_events"].sum()), int(named["num_events"].sum())
-    dropped["tracks without a name in tracks.tsv"] += used.height - named["track_id"].n_unique()
-    dropped["events of tracks without a name"] += num_events - num_named_events
-    dropped["users without a named track"] += plays["user_id"].n_unique() - named["user_id"].n_unique()
-    uris = _uris(folder, named.select("track_id").unique(), dropped)
-    chunk = _chunk(named.join(uris, on="track_id", maintain_order="left"), names, _albums(folder, named))
-    dropped["repeated plays of a track by a user (first kept)"] += num_named_events - chunk.read_interactions().height
-    for reason, count in dropped.items():
-        rejects.add("listening-events", reason, count)
-    yield chunk
+    plays = _kept(plays, plays["track_id"].is_in(names["track_id"].implode()), files, rejects, NO_NAME)
+    uris = _uris(folder, plays.select("track_id").unique(), rejects)
+    plays = plays.join(uris, on="track_id", maintain_order="left")
+    interactions = plays.sort("played_at", "place")
+    is_first = interactions.select(pl.struct("user_id", "track_uri").is_first_distinct()).to_series()
+    interactions = _kept(interactions, is_first, files, rejects, REPEATED_URI)
+    playlists, edges = _playlists(interactions)
+    albums = _albums(folder, plays, rejects)
+    yield Chunk(playlists, _tracks(plays, names, albums, edges), edges)
+
+
+def _events_files(folder: Path) -> list[Path]:
+    """The events files, the first one first and then by name; of one that lies there packed and plain, the packed."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if match := EVENTS_NAME.fullmatch(path.name):
+            stem = match[1].replace("_", "-")
+            if stem not in found or path.suffix == ".bz2":
+                found[stem] = path
+    if not found:
+        raise UserError(f"{folder} holds no listening-events.tsv[.bz2]; expected are {EXPECTED_FILES}")
+    return [found[stem] for stem in sorted(found)]
 
 
 def _file(folder: Path, name: str) -> Path | None:
@@ -92,101 +110,93 @@ def _required(folder: Path, name: str) -> Path:
     return path
 
 
-def _first_plays(path: Path, dropped: Counter[str]) -> pl.DataFrame:
-    """`user_id, track_id, played_at, row, album_id, num_events`: each pair's first play, rows counted in the file."""
-    parts: list[pl.DataFrame] = []
-    num_pending = num_rows = 0
-    for frame in stream_tsv(path, EVENT_COLUMNS):
-        events = frame.with_row_index("row", num_rows).with_columns(
-            pl.col("row").cast(pl.Int64),
-            _time(pl.col("timestamp")).alias("played_at"),
-            pl.lit(1, pl.Int64).alias("num_events"),
-        )
-        num_rows += frame.height
-        events = events.drop("timestamp").drop_nulls(["user_id", "track_id", "played_at"])
-        dropped["events whose user, track or time can't be read"] += frame.height - events.height
-        parts.append(_first(events))
-        num_pending += parts[-1].height
-        if num_pending > MERGE_ROWS:
-            parts = [_first(pl.concat(parts))]
-            num_pending = 0
-    if not parts:
-        raise UserError(f"{path}: holds a header and no events; bring the file with its rows")
-    return _first(pl.concat(parts))
+def _all_plays(files: list[Path], store: PartStore, rejects: Rejects, recipe: Recipe) -> pl.DataFrame:
+    """`user_id, track_id, album_id, played_at, place`: each pair's first play among all files, by place.
 
-
-def _first(events: pl.DataFrame) -> pl.DataFrame:
-    """The earliest row of each user and track; of equal times the one that stands first in the file."""
-    return (
-        events.sort("played_at", "row")
-        .group_by("user_id", "track_id", maintain_order=True)
-        .agg(pl.col("played_at", "row", "album_id").first(), pl.col("num_events").sum())
+    Of equal times the earlier file's wins. `place` orders all events: by file, then by row.
+    """
+    read = functools.partial(read_plays, config=recipe.ingest)
+    store = replace(store, settings=hash_of([READER_VERSION, asdict(recipe.ingest)]))
+    parts = [store.get(path, read) for path in files]
+    store.forget_others(files)
+    rejects.extend(part.read("rejects") for part in parts)
+    if not any(part.num_rows for part in parts):
+        raise UserError(f"{files[0]}: holds a header and no events; bring the file with its rows")
+    plays = pl.concat(
+        part.read("plays").with_columns(place=pl.col("row") + index * FILE_ROWS).drop("row")
+        for index, part in enumerate(parts)
     )
+    if len(parts) == 1:
+        return plays
+    by_time = plays.sort("played_at", "place")
+    is_first = by_time.select(pl.struct("user_id", "track_id").is_first_distinct()).to_series()
+    return _kept(by_time, is_first, files, rejects, REPEATED_ELSEWHERE).sort("place")
 
 
-def _time(text: pl.Expr) -> pl.Expr:
-    """`2013-11-23 14:22:38`, or seconds since 1970."""
-    written = text.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")
-    return pl.coalesce(written, pl.from_epoch(text.cast(pl.Int64, strict=False), "s").cast(pl.Datetime("us")))
+def _kept(plays: pl.DataFrame, good: pl.Series, files: list[Path], rejects: Rejects, reason: str) -> pl.DataFrame:
+    """The good plays; the others are recorded under their files."""
+    file, row = pl.col("place") // FILE_ROWS, pl.col("place") % FILE_ROWS
+    lost = plays.filter(~good).group_by(file.alias("file")).agg(num=pl.len(), first=row.min()).sort("file")
+    for index, num, first in lost.iter_rows():
+        rejects.add(files[index].name, reason, num, f"line {first + 2}")
+    return plays.filter(good)
 
 
-def _lookup(path: Path, columns: tuple[Column, ...], wanted: pl.DataFrame) -> pl.DataFrame:
+def _lookup(path: Path, columns: tuple[Column, ...], wanted: pl.DataFrame, rejects: Rejects) -> pl.DataFrame:
     """The rows of a table whose key is in `wanted` (one column, the key), the first where a key repeats."""
     key = wanted.columns[0]
-    parts = [frame.join(wanted, on=key, how="semi", maintain_order="left") for frame in stream_tsv(path, columns)]
-    if not parts:
-        return pl.DataFrame(schema={column.name: column.dtype for column in columns})
+    parts = [pl.DataFrame(schema={column.name: column.dtype for column in columns})]
+    num_rows = 0
+    for frame in stream_tsv(path, columns, rejects):
+        no_key = frame[key].is_null()
+        if no_key.any():
+            rejects.add(path.name, NO_KEY, int(no_key.sum()), f"line {num_rows + int(no_key.to_numpy().argmax()) + 2}")
+        num_rows += frame.height
+        parts.append(frame.join(wanted, on=key, how="semi", maintain_order="left"))
     return pl.concat(parts).unique(key, keep="first", maintain_order=True)
 
 
-def _uris(folder: Path, tracks: pl.DataFrame, dropped: Counter[str]) -> pl.DataFrame:
+def _uris(folder: Path, tracks: pl.DataFrame, rejects: Rejects) -> pl.DataFrame:
     """`track_id, track_uri` for every track; what has no well-formed Spotify uri is named after its id."""
     path = _file(folder, "spotify-uris")
     found = (
-        _lookup(path, URI_COLUMNS, tracks) if path else pl.DataFrame(schema={"track_id": pl.Int64, "uri": pl.String})
+        _lookup(path, URI_COLUMNS, tracks, rejects) if path else pl.DataFrame(schema={"track_id": ID, "uri": pl.String})
     )
     bare = pl.col("uri").str.strip_chars().str.strip_prefix("spotify:track:")
     found = found.select("track_id", track_uri=pl.when(bare.str.contains(TRACK_URI_PATTERN)).then(bare))
     fallback = pl.concat_str(pl.lit("lfm:"), pl.col("track_id").cast(pl.String))
     uris = tracks.join(found, on="track_id", how="left", maintain_order="left")
-    uris = uris.with_columns(track_uri=pl.coalesce("track_uri", fallback))
-    dropped["track ids merged into another of the same uri"] += uris.height - uris["track_uri"].n_unique()
-    return uris
+    return uris.with_columns(track_uri=pl.coalesce("track_uri", fallback))
 
 
-def _albums(folder: Path, plays: pl.DataFrame) -> pl.DataFrame:
+def _albums(folder: Path, plays: pl.DataFrame, rejects: Rejects) -> pl.DataFrame:
     """`album_id, album_name` of the albums played; empty where there is no albums file."""
     path = _file(folder, "albums")
     if path is None:
-        return pl.DataFrame(schema={"album_id": pl.Int64, "album_name": pl.String})
-    return _lookup(path, ALBUM_COLUMNS, plays.select("album_id").drop_nulls().unique())
+        return pl.DataFrame(schema={"album_id": ID, "album_name": pl.String})
+    return _lookup(path, ALBUM_COLUMNS, plays.select("album_id").drop_nulls().unique(), rejects)
 
 
-def _chunk(plays: pl.DataFrame, names: pl.DataFrame, albums: pl.DataFrame) -> Chunk:
-    order = plays.group_by("user_id").agg(user_row=pl.col("row").min())
+def _playlists(plays: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """`PLAYLIST_SCHEMA` and `INTERACTION_SCHEMA` of plays that are by time; users by their first event's place."""
+    order = plays.group_by("user_id").agg(user_place=pl.col("place").min())
     interactions = (
-        plays.sort("played_at", "row")
-        .unique(["user_id", "track_uri"], keep="first", maintain_order=True)
-        .join(order, on="user_id", maintain_order="left")
-        .sort("user_row", maintain_order=True)
+        plays.join(order, on="user_id", maintain_order="left")
+        .sort("user_place", maintain_order=True)
         .with_columns(position=pl.int_range(pl.len()).over("user_id"), source_id=pl.col("user_id").cast(pl.String))
     )
-    return Chunk(
-        playlists=interactions.select("source_id", name=pl.lit(None, pl.String))
-        .unique("source_id", maintain_order=True)
-        .match_to_schema(PLAYLIST_SCHEMA),
-        tracks=_tracks(plays, names, albums, interactions),
-        interactions=interactions.select(
-            pl.col(name).cast(dtype, strict=False) for name, dtype in INTERACTION_SCHEMA.items()
-        ),
+    playlists = interactions.select("source_id", name=pl.lit(None, pl.String)).unique("source_id", maintain_order=True)
+    return (
+        playlists.match_to_schema(PLAYLIST_SCHEMA),
+        interactions.select(pl.col(name).cast(dtype) for name, dtype in INTERACTION_SCHEMA.items()),
     )
 
 
 def _tracks(plays: pl.DataFrame, names: pl.DataFrame, albums: pl.DataFrame, interactions: pl.DataFrame) -> pl.DataFrame:
-    """`TRACK_SCHEMA`: a merged track has the names of its smallest id and the album of its first event in the file."""
+    """`TRACK_SCHEMA`: a merged track has the names of its smallest id and the album of its first event in the files."""
     first_album = (
-        plays.filter(pl.col("album_id") >= 0)
-        .sort("row")
+        plays.filter(pl.col("album_id").is_not_null())
+        .sort("place")
         .unique("track_uri", keep="first")
         .select("track_uri", "album_id")
     )

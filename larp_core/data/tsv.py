@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import indexed_bzip2
 import polars as pl
 from tqdm import tqdm
 
+from larp_core.data.rejects import Rejects
 from larp_core.errors import UserError
 
-CHUNK_BYTES = 32 << 20
+Buffer = bytes | memoryview
+
+CHUNK_BYTES = 4 << 20
+"""Small, so that a block is parsed while it is in the cache and while the decoder's threads fetch the next one."""
+MAX_LINE_BYTES = 16 << 20
+DAMAGE = "cut off or damaged here, the rest can't be read; copy the file again from the distribution"
 
 
 @dataclass(frozen=True)
@@ -28,23 +35,40 @@ class Column:
     required: bool = True
 
 
-def stream_tsv(path: Path, columns: tuple[Column, ...], chunk_bytes: int = CHUNK_BYTES) -> Iterator[pl.DataFrame]:
-    """Yields frames of the wanted columns, in file order; an absent optional column is all null.
+def stream_tsv(
+    path: Path, columns: tuple[Column, ...], rejects: Rejects, chunk_bytes: int = CHUNK_BYTES
+) -> Iterator[pl.DataFrame]:
+    """Yields frames of the wanted columns, one row for each line after the header, in file order.
 
-    LF and CRLF ends are taken, quotes are data, bytes that aren't UTF-8 become U+FFFD, a row with too few fields has
-    nulls, an empty field is null.
+    A line ends at LF; a CR at the end of a field is taken off. Quotes are data, bytes that aren't UTF-8 become U+FFFD,
+    a row with too few fields has nulls, further fields are ignored, an empty field is null, and so is an absent
+    optional column. A line longer than `MAX_LINE_BYTES` counts as empty. Where the file is cut off or damaged, all
+    lines before that place are yielded, and the broken one is a reject.
 
     Raises:
-        UserError: the file can't be read or decompressed, is empty, or lacks a required column.
+        UserError: the file can't be opened, is empty, lacks a required column, or is damaged before its first row.
     """
-    blocks = _line_blocks(path, chunk_bytes)
-    first = next(blocks, b"")
-    header_line, _, rest = first.partition(b"\n")
-    header = header_line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").rstrip("\r").split("\t")
-    bound = _bind(path, [name.strip().lower() for name in header], columns)
-    names = [f"column_{index}" for index in range(len(header))]
-    for block in itertools.chain([rest] if rest else [], blocks):
-        yield _parse(block, names, bound, columns)
+    with _open(path) as source, tqdm(desc=path.name, unit="B", total=source.num_bytes, **_SCALE) as progress:
+        blocks = _line_blocks(source, chunk_bytes)
+        first = b"".join(next(blocks, []))
+        header_line, _, rest = first.partition(b"\n")
+        if source.damage and not rest:
+            raise UserError(f"{path}: {source.damage}; copy it again from the distribution")
+        header = header_line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").rstrip("\r").split("\t")
+        bound = _bind(path, [name.strip().lower() for name in header], columns)
+        num_rows = 0
+        first_block: list[list[Buffer]] = [[rest]] if rest else []
+        for pieces in itertools.chain(first_block, blocks):
+            frame = _parse(b"".join((_own_header(len(header)), *pieces)), len(header), bound, columns)
+            num_rows += frame.height
+            yield frame
+            progress.set_postfix_str(f"{num_rows:,} rows", refresh=False)
+            progress.update(source.position() - progress.n)
+        if source.damage:
+            rejects.add(path.name, DAMAGE, 1, f"line {num_rows + 2}")
+
+
+_SCALE: dict[str, Any] = {"unit_scale": True, "disable": None}
 
 
 def _bind(path: Path, header: list[str], columns: tuple[Column, ...]) -> dict[str, int]:
@@ -60,61 +84,120 @@ def _bind(path: Path, header: list[str], columns: tuple[Column, ...]) -> dict[st
             wanted = " or ".join((column.name, *column.aliases))
             found = ", ".join(header)[:100]
             raise UserError(
-                f"{path}: no column {wanted} in the header ({found}); add the header or bring the original file"
+                f"{path}: no column {wanted} in the header ({found!a}); add the header or bring the original file"
             )
     return bound
 
 
-def _parse(block: bytes, names: list[str], bound: dict[str, int], columns: tuple[Column, ...]) -> pl.DataFrame:
-    # A header of our own before each block makes the number of columns independent of the block's first row.
-    header = "\t".join(names).encode() + b"\n"
+def _own_header(num_columns: int) -> bytes:
+    """Put before each block, it makes the number of columns independent of the block's first row."""
+    return "\t".join(_names(num_columns)).encode() + b"\n"
+
+
+def _names(num_columns: int) -> list[str]:
+    return [f"column_{index}" for index in range(num_columns)]
+
+
+def _parse(text: bytes, num_columns: int, bound: dict[str, int], columns: tuple[Column, ...]) -> pl.DataFrame:
+    names = _names(num_columns)
     dtypes = {names[bound[column.name]]: column.dtype for column in columns if column.name in bound}
-    frame = pl.read_csv(
-        header + block,
-        separator="\t",
-        quote_char=None,
-        columns=list(dtypes),
-        schema_overrides={name: dtypes.get(name, pl.String) for name in names},
-        ignore_errors=True,
-        truncate_ragged_lines=True,
-        encoding="utf8-lossy",
-    )
     values = [
         pl.col(names[bound[column.name]]).alias(column.name)
         if column.name in bound
         else pl.lit(None, column.dtype).alias(column.name)
         for column in columns
     ]
-    return frame.select(values)
 
+    def scan(encoding: Any) -> pl.DataFrame:
+        frame = pl.scan_csv(
+            text,
+            separator="\t",
+            quote_char=None,
+            schema_overrides={name: dtypes.get(name, pl.String) for name in names},
+            ignore_errors=True,
+            truncate_ragged_lines=True,
+            infer_schema=False,
+            encoding=encoding,
+        )
+        return frame.select(values).collect()
 
-def _line_blocks(path: Path, chunk_bytes: int) -> Iterator[bytes]:
-    """Blocks of whole lines, each about `chunk_bytes` long."""
-    rest = b""
     try:
-        with _open(path) as handle, tqdm(desc=path.name, unit="B", unit_scale=True, disable=None) as progress:
-            while block := handle.read(chunk_bytes):
-                progress.update(len(block))
-                end = block.rfind(b"\n") + 1
-                if end == 0:
-                    rest += block
-                    continue
-                yield rest + block[:end]
-                rest = block[end:]
-    except (OSError, EOFError, RuntimeError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        detail = " ".join(str(error).split())
-        raise UserError(f"{path}: cut off or damaged ({detail}); copy it again from the distribution") from None
-    if rest:
-        yield rest
+        return scan("utf8")
+    except pl.exceptions.ComputeError:  # bytes that aren't UTF-8; the patient way costs twice as much
+        return scan("utf8-lossy")
 
 
-def _open(path: Path) -> BinaryIO:
-    if path.suffix != ".bz2":
-        return path.open("rb")
-    with path.open("rb") as handle:
-        magic = handle.read(3)
+def _line_blocks(source: _Source, chunk_bytes: int) -> Iterator[list[Buffer]]:
+    """Blocks of whole lines, each about `chunk_bytes` long and ending in LF, in pieces that are yet to be joined."""
+    rest, too_long = b"", False
+    while block := source.read(chunk_bytes):
+        end = block.rfind(b"\n") + 1
+        if end == 0:
+            rest = b"" if too_long else rest + block
+            too_long = too_long or len(rest) > MAX_LINE_BYTES
+            continue
+        start = block.find(b"\n") if too_long else 0
+        yield [b"" if too_long else rest, memoryview(block)[start:end]]
+        rest, too_long = block[end:], False
+    if not source.damage and (rest or too_long):
+        yield [b"" if too_long else rest, b"\n"]
+
+
+class _Source:
+    """The bytes of a file, unpacked. After damage, `read` gives what is sound before it, and `damage` says what it was.
+
+    Attributes:
+        num_bytes: of the file as it lies on disk; `position` counts in the same bytes.
+    """
+
+    def __init__(self, raw: Any, num_bytes: int, packed: Any = None) -> None:
+        self._raw, self._packed = raw, packed
+        self._num_read = 0
+        self._buffer = bytearray()
+        self._step = 0
+        self._position = 0
+        self.num_bytes = num_bytes
+        self.damage = ""
+
+    def read(self, num_bytes: int) -> bytes:
+        """The next bytes, at most `num_bytes`, none at the end."""
+        if len(self._buffer) != num_bytes:
+            self._buffer = bytearray(num_bytes)
+        step = self._step or num_bytes
+        while step:
+            try:
+                num = self._raw.readinto(memoryview(self._buffer)[:step]) or 0
+            except (OSError, EOFError, RuntimeError, ValueError) as error:
+                # The decoder gives nothing of a read that ends in damage: ask for less, down to the last sound byte.
+                self.damage = "cut off or damaged (" + " ".join(str(error).split()) + ")"
+                step //= 8
+                self._step = step
+                if step:
+                    self._raw.seek(self._num_read)
+                continue
+            self._num_read += num
+            return bytes(memoryview(self._buffer)[:num])
+        return b""
+
+    def position(self) -> int:
+        if self._packed is None:
+            return self._num_read
+        self._position = max(self._position, self._packed.tell_compressed() // 8)  # in bits; 0 after the end
+        return self._position
+
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[_Source]:
+    try:
+        with path.open("rb", buffering=0) as handle:
+            num_bytes = path.stat().st_size
+            if path.suffix != ".bz2":
+                yield _Source(handle, num_bytes)
+                return
+            magic = handle.read(3)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); replace the file or allow reading it") from None
     if magic != b"BZh":  # the parallel decoder reads such a file as an empty one
         raise UserError(f"{path}: not a bz2 file; copy it again, or take .bz2 off the name if it is plain text")
-    return indexed_bzip2.open(str(path), parallelization=os.cpu_count() or 1)
+    with indexed_bzip2.open(str(path), parallelization=os.cpu_count() or 1) as packed:
+        yield _Source(packed.raw, num_bytes, packed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bz2
-from collections import Counter
+import tempfile
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +12,7 @@ from data_files import write_lfm, write_tsv
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from larp_core.data import lfm2b, tsv
+from larp_core.data import lfm2b, lfm_events, tsv
 from larp_core.data.chunk import Chunk
 from larp_core.data.parts import PartStore
 from larp_core.data.rejects import Rejects
@@ -24,10 +24,12 @@ NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 QUIET = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def read(folder: Path) -> tuple[Chunk, Counter[str]]:
+def read(folder: Path) -> tuple[Chunk, dict[str, int]]:
+    """The chunk, and the rejected rows by reason."""
     rejects = Rejects()
-    (chunk,) = lfm2b.read_chunks(folder, PartStore(folder / "parts", ""), rejects, DEMO)
-    return chunk, Counter(dict(rejects.frame().select("reason", "num_rows").iter_rows()))
+    with tempfile.TemporaryDirectory() as parts:
+        (chunk,) = lfm2b.read_chunks(folder, PartStore(Path(parts), ""), rejects, DEMO)
+    return chunk, dict(rejects.frame().group_by("reason").agg(pl.col("num_rows").sum()).rows())
 
 
 def naive_rows(path: Path) -> list[dict[str, str]]:
@@ -51,21 +53,21 @@ def naive_playlists(folder: Path) -> dict[str, list[str]]:
 
 
 def test_real_sample_equals_the_naive_reading(sample_data):
-    chunk, dropped = read(sample_data / "lfm2b")
+    chunk, rejected = read(sample_data / "lfm2b")
     ordered = chunk.interactions.sort("source_id", "position").group_by("source_id").agg("track_uri")
     assert dict(ordered.rows()) == naive_playlists(sample_data / "lfm2b")
-    events = dropped["events of tracks without a name"] + dropped["repeated plays of a track by a user (first kept)"]
-    assert events + chunk.interactions.height == 60_000
+    assert sum(rejected.values()) + chunk.interactions.height == 60_000
     assert chunk.tracks.height == chunk.tracks["track_uri"].n_unique() == 572
 
 
 def test_first_plays_do_not_depend_on_the_block_size(sample_data, monkeypatch):
-    whole, dropped = read(sample_data / "lfm2b")
+    whole, rejected = read(sample_data / "lfm2b")
     monkeypatch.setattr(tsv.stream_tsv, "__defaults__", (50_000,))
-    monkeypatch.setattr(lfm2b, "MERGE_ROWS", 2_000)
-    parts, dropped_in_parts = read(sample_data / "lfm2b")
+    monkeypatch.setattr(lfm_events, "GROUP_ROWS", 3_000)
+    monkeypatch.setattr(lfm_events, "MERGE_ROWS", 2_000)
+    parts, rejected_in_parts = read(sample_data / "lfm2b")
     assert parts.interactions.equals(whole.interactions) and parts.tracks.equals(whole.tracks)
-    assert dropped_in_parts == dropped
+    assert rejected_in_parts == rejected
 
 
 def test_one_playlist_a_user_by_first_play(tmp_path):
@@ -91,11 +93,10 @@ def test_ids_of_one_uri_are_one_track_and_odd_uris_fall_back(tmp_path):
     events = [(1, track, -1, f"2020-01-01 00:00:0{track}") for track in (3, 2, 1, 4)]
     uris = [(1, f"spotify:track:{uri}"), (2, uri), (3, "../../x")]
     write_lfm(tmp_path, events, [(n, "A", f"name {n}") for n in (1, 2, 3)], uris)
-    chunk, dropped = read(tmp_path)
+    chunk, rejected = read(tmp_path)
     assert chunk.interactions.select("track_uri", "position").rows() == [(uri, 0), ("lfm:3", 1)]
     assert chunk.tracks.select("track_name", "album_uri").rows() == [("name 1", None), ("name 3", None)]
-    assert dropped["track ids merged into another of the same uri"] == 1
-    assert dropped["tracks without a name in tracks.tsv"] == dropped["events of tracks without a name"] == 1
+    assert rejected == {lfm2b.REPEATED_URI: 1, lfm2b.NO_NAME: 1}
 
 
 def test_headers_by_alias_plain_text_and_crlf(tmp_path):
@@ -105,10 +106,10 @@ def test_headers_by_alias_plain_text_and_crlf(tmp_path):
         tmp_path, "tracks", "track_name artist_name track_id", [("x", "A", 1), ('"', "", 2)], "\r\n", packed=False
     )
     write_tsv(tmp_path, "albums", "album_id album_name artist_name", [(1, "x", "y")], packed=False)
-    chunk, dropped = read(tmp_path)
+    chunk, rejected = read(tmp_path)
     assert chunk.interactions.select("source_id", "track_uri").rows() == [("8", "lfm:1"), ("8", "lfm:2")]
     assert chunk.tracks.select("track_name", "artist_name").rows() == [("x", "A"), ('"', None)]
-    assert dropped["events whose user, track or time can't be read"] == 2
+    assert rejected == {lfm_events.UNREADABLE_ID: 1, lfm_events.UNREADABLE_TIME: 1}
 
 
 def test_album_names_come_from_the_albums_file(tmp_path):
@@ -137,10 +138,10 @@ def test_noise_among_the_events_is_counted_and_the_rest_is_kept(tmp_path, noise)
     text = "user_id\ttrack_id\talbum_id\ttimestamp\n" + "\n".join(lines) + "\n"
     write_tsv(tmp_path, "tracks", "track_id artist_name track_name", [(1, "A", "x")])
     (tmp_path / "listening-events.tsv.bz2").write_bytes(bz2.compress(text.encode()))
-    chunk, dropped = read(tmp_path)
+    chunk, rejected = read(tmp_path)
     assert set(chunk.interactions["source_id"]) >= {"0", "1", "2"}
     num_lines = len(text.removesuffix("\n").split("\n")) - 1
-    assert sum(count for reason, count in dropped.items() if "events" in reason or "plays" in reason) == num_lines - 3
+    assert sum(rejected.values()) == num_lines - chunk.interactions.height
 
 
 def test_a_missing_column_is_named(tmp_path):
@@ -150,15 +151,12 @@ def test_a_missing_column_is_named(tmp_path):
         read(tmp_path)
 
 
-@pytest.mark.parametrize("damage", ["cut", "text", "nothing", "bits"])
-def test_damaged_archives_are_refused(tmp_path, damage):
-    rows = [(user, 1, 1, f"2020-01-01 00:{user % 60:02d}:00") for user in range(20_000)]
-    write_lfm(tmp_path, rows, [(1, "A", "x")])
+@pytest.mark.parametrize("damage", ["cut", "text", "nothing"])
+def test_archives_with_nothing_sound_are_refused(tmp_path, damage):
+    write_lfm(tmp_path, [(1, 1, 1, "2020-01-01 00:00:00")], [(1, "A", "x")])
     path = tmp_path / "listening-events.tsv.bz2"
     raw = path.read_bytes()
-    half = len(raw) // 2
-    bits = raw[:half] + bytes(byte ^ 0xFF for byte in raw[half : half + 40]) + raw[half + 40 :]
-    path.write_bytes({"cut": raw[:half], "text": b"user_id\ttrack_id", "nothing": b"", "bits": bits}[damage])
+    path.write_bytes({"cut": raw[: len(raw) // 2], "text": b"user_id\ttrack_id", "nothing": b""}[damage])
     with pytest.raises(UserError, match=r"listening-events\.tsv\.bz2") as caught:
         read(tmp_path)
     assert "\n" not in str(caught.value)
