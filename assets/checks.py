@@ -15,12 +15,13 @@ def no_leaks(dataset: str) -> dg.AssetChecksDefinition:
         asset=[dataset, "cold_start_split"],
         name="no_leaks",
         blocking=True,
-        description="Train, validation and test share no track and no playlist; every holdout lies in its own split.",
+        description="Train, validation and test share no track and no playlist, and no song under another uri where "
+        "the recipe excludes such twins; every holdout lies in its own split.",
     )
     def check(settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
         from larp_core.data.leaks import check_leaks
 
-        leaks = check_leaks(settings.paths(dataset))
+        leaks = check_leaks(settings.paths(dataset), settings.recipe.split.twins)
         return dg.AssetCheckResult(
             passed=leaks.is_clean,
             description="no leaks" if leaks.is_clean else "; ".join(leaks.examples),

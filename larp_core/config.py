@@ -56,6 +56,7 @@ class SplitConfig:
         min_tracks: playlists with fewer tracks, after tracks of other splits are taken out, are dropped.
         max_tracks: valid and test playlists are cut to this many.
         seed_fraction: the share of a valid/test playlist's tracks shown to the recommender; the rest are targets.
+        twins: songs on both sides of the split under different uris are counted, or taken out of valid and test.
     """
 
     policy: tuple[tuple[str, str], ...] = (("mpd", "sampled_tracks"), ("lfm", "sampled_tracks"))
@@ -65,9 +66,10 @@ class SplitConfig:
     min_tracks: int = 8
     max_tracks: int = 100
     seed_fraction: float = 0.5
+    twins: Literal["report", "exclude"] = "report"
 
     def policy_for(self, dataset: str) -> str:
-        return dict(self.policy)[dataset]
+        return dict(self.policy).get(dataset, "paper")
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,11 @@ def _existing(path: Path | None) -> list[Path]:
     return [path] if path else []
 
 
+def _paper_lists(job: Job) -> list[Path]:
+    reads_them = job.recipe.split.policy_for(job.dataset) == "paper_lists"
+    return _existing(job.settings.paper_lists_dir) if reads_them else []
+
+
 def _source_upstream(settings: Settings) -> list[str]:
     return ["demo_world"] if settings.is_demo else []
 
@@ -53,9 +58,9 @@ def _has_audio_to_get(job: Job) -> bool:
 
 
 def _has_unread_files(job: Job) -> bool:
-    from larp_core.data.tables import has_unread_files
+    from larp_core.data.rejects import has_unread_files
 
-    return has_unread_files(job.paths)
+    return has_unread_files(job.paths.rejects)
 
 
 def _has_clips_to_cut(job: Job) -> bool:
@@ -156,6 +161,7 @@ _STEPS = [
         upstream=_after("playlists"),
         outputs=lambda job: [job.paths.split_playlists, job.paths.split_tracks, job.paths.holdouts],
         config=_recipe("split"),
+        external=_paper_lists,
     ),
     Step(
         "metadata",

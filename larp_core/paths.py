@@ -88,6 +88,11 @@ class DatasetPaths:
         return self.root / "split" / "holdouts.parquet"
 
     @property
+    def split_memory(self) -> Path:
+        """Sides that tracks and playlists took, where the split's policy must remember them."""
+        return self.root / "split" / "memory.parquet"
+
+    @property
     def metadata(self) -> Path:
         return self.root / "metadata.parquet"
 

@@ -56,7 +56,7 @@ PAPER = Recipe(
     # of 16 GB holds; a smaller share of the users is the other way.
     ingest=IngestConfig(lfm_since="2020-01-01"),
     split=SplitConfig(
-        policy=(("mpd", "sampled_tracks"), ("lfm", "train_first")),
+        policy=(("mpd", "paper"), ("lfm", "paper")),
         playlist_fractions=(0.9, 0.05, 0.05),
         min_tracks=31,
         max_tracks=100,

@@ -20,6 +20,7 @@ VARIABLES = {
     "LARP_MPD_DIR": "mpd_dir",
     "LARP_LFM_DIR": "lfm_dir",
     "LARP_AUDIO_DIR": "audio_dir",
+    "LARP_PAPER_LISTS_DIR": "paper_lists_dir",
 }
 """Environment variable: the argument of `make_settings` that it stands for."""
 SOURCE_VARIABLES = {"mpd": "LARP_MPD_DIR", "lfm": "LARP_LFM_DIR"}
@@ -35,6 +36,7 @@ class Settings:
         datasets: which of `DATASETS` the graph is built for.
         mpd_dir, lfm_dir: folders of real files; with neither, the demo world is generated.
         audio_dir: a folder of audio named by track id, or with a mapping file; see `larp_core.audio.sources`.
+        paper_lists_dir: the authors' published track lists, see `larp_core.data.paper_lists`.
     """
 
     data_dir: Path
@@ -43,6 +45,7 @@ class Settings:
     mpd_dir: Path | None = None
     lfm_dir: Path | None = None
     audio_dir: Path | None = None
+    paper_lists_dir: Path | None = None
 
     def __post_init__(self) -> None:
         for dataset in self.datasets:
@@ -81,6 +84,7 @@ def make_settings(
     mpd_dir: str | None = None,
     lfm_dir: str | None = None,
     audio_dir: str | None = None,
+    paper_lists_dir: str | None = None,
 ) -> Settings:
     """Settings from plain strings, as the environment and the command line give them; empty strings count as absent.
 
@@ -97,6 +101,7 @@ def make_settings(
         mpd_dir=folders["mpd"],
         lfm_dir=folders["lfm"],
         audio_dir=_folder(audio_dir),
+        paper_lists_dir=_folder(paper_lists_dir),
     )
 
 
@@ -111,7 +116,7 @@ def settings_from(environment: Mapping[str, str] = os.environ, **options: str) -
     given = {name: value for variable, name in VARIABLES.items() if (value := environment.get(variable))}
     settings = make_settings(**(given | options))
     make_folder(settings.data_dir)
-    for variable in ("LARP_MPD_DIR", "LARP_LFM_DIR", "LARP_AUDIO_DIR"):
+    for variable in ("LARP_MPD_DIR", "LARP_LFM_DIR", "LARP_AUDIO_DIR", "LARP_PAPER_LISTS_DIR"):
         folder = getattr(settings, VARIABLES[variable])
         if folder is not None and not folder.is_dir():
             raise UserError(f"{variable}: {folder} is not a folder; correct it, or unset {variable}")

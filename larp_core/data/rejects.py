@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import polars as pl
 
@@ -46,3 +47,11 @@ class Rejects:
         """`SCHEMA`, by file and reason."""
         rows = [(file, reason, count, place) for (file, reason), (count, place) in sorted(self._counts.items())]
         return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def has_unread_files(path: Path) -> bool:
+    """Whether the last run's `rejects.parquet` names files that it could not read at all; the next one tries again."""
+    if not path.exists():
+        return False
+    unread = pl.scan_parquet(path).filter(pl.col("reason").str.starts_with(UNREAD))
+    return not unread.head(1).collect().is_empty()

@@ -14,7 +14,7 @@ import pyarrow.parquet
 from larp_core.data.chunk import TRACK_SCHEMA, Schema
 from larp_core.data.merge import Known, Merged, interaction_blocks, merge_chunks, track_blocks
 from larp_core.data.parts import PartStore
-from larp_core.data.rejects import UNREAD, Rejects
+from larp_core.data.rejects import Rejects
 from larp_core.data.source import READERS, raw_folder
 from larp_core.errors import UserError
 from larp_core.files import atomic_path, hash_of, write_parquet
@@ -59,14 +59,6 @@ def build_tables(job: Job) -> Report:
         **_added_facts(merged, known, int(sizes.sum()) - num_before),
     }
     return _report(facts, paths, rejects)
-
-
-def has_unread_files(paths: DatasetPaths) -> bool:
-    """Whether the last run came upon files that it could not read at all; the next one tries them again."""
-    if not paths.rejects.exists():
-        return False
-    reasons = pl.scan_parquet(paths.rejects).filter(pl.col("reason").str.starts_with(UNREAD))
-    return not reasons.head(1).collect().is_empty()
 
 
 def _known_ids(paths: DatasetPaths) -> Known | None:

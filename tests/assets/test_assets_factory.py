@@ -121,7 +121,7 @@ def test_the_check_blocks_what_follows_when_it_fails(
     after = Step("after", "Reads it.", "none:none", upstream=lambda _: ["cold_start_split"])
     monkeypatch.setattr("larp_core.graph_of_steps.STEPS", {step.name: step for step in (split, after)})
     leaks = LeakReport(2, 0, 0, ("track 5 stands in train and test",), 0, ())
-    monkeypatch.setattr("larp_core.data.leaks.check_leaks", lambda paths: leaks)
+    monkeypatch.setattr("larp_core.data.leaks.check_leaks", lambda paths, twins: leaks)
     graph = [*assets_of([Job(split, settings, "mpd"), Job(after, settings, "mpd")]), checks.no_leaks("mpd")]
 
     failed = materialize(settings, graph)
@@ -130,7 +130,7 @@ def test_the_check_blocks_what_follows_when_it_fails(
     assert not evaluation.passed and evaluation.metadata["num_shared_tracks"].value == 2
     assert evaluation.description == "track 5 stands in train and test"
 
-    monkeypatch.setattr("larp_core.data.leaks.check_leaks", lambda paths: LeakReport(0, 0, 0, (), 0, ()))
+    monkeypatch.setattr("larp_core.data.leaks.check_leaks", lambda paths, twins: LeakReport(0, 0, 0, (), 0, ()))
     assert materialize(settings, graph).success
     assert log == ["mpd/cold_start_split", "mpd/after"]
 

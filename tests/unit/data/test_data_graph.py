@@ -185,11 +185,25 @@ def test_the_loaded_graph_is_the_train_split_alone(graph_job):
 def test_a_report_with_the_most_frequent_pairs(graph_job):
     report = graph_job.work()
     assert report.facts["num_clips"] == 0 and report.num_rows == report.facts["num_interactions"] > 0
+    assert [row["with_clip"] for row in report.tables["sound by split"]] == [0, 0, 0]
     counts = [row["num_playlists"] for row in report.tables["most frequent pairs"]]
     assert counts == sorted(counts, reverse=True) and len(counts) == 10
     with duckdb.connect(str(graph_job.paths.graph), read_only=True) as connection:
         (top,) = connection.execute("SELECT max(num_playlists) FROM co_occurrence").fetchone()
     assert counts[0] == top
+
+
+def test_sound_is_counted_by_split(graph_job):
+    """Every third track has a clip, and one in six was tried in vain."""
+    ids = pl.read_parquet(graph_job.paths.split_tracks)
+    clips = ids.select("track_id", start_seconds=pl.lit(1.0), path=pl.format("clips/{}.flac", "track_id"))
+    clips = clips.with_columns(path=pl.when(pl.col("track_id") % 6 > 0).then("path"), sha256=pl.lit("x"))
+    clips.filter(pl.col("track_id") % 3 == 0).write_parquet(graph_job.paths.clips)
+    for row in graph_job.work().tables["sound by split"]:
+        tracks = [track for track, side in ids.rows() if side == row["split"]]
+        heard = sum(track % 6 == 3 for track in tracks)
+        assert (row["tracks"], row["with_clip"]) == (len(tracks), heard)
+        assert row["share"] == round(heard / len(tracks), 4)
 
 
 def test_a_rebuilt_graph_replaces_the_old_one_while_it_is_read(graph_job):

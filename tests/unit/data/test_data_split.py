@@ -1,159 +1,22 @@
-"""Cold-start splits: never a leak, nothing moves when data is added, and the policies' rules against naive twins."""
+"""The split step: its files, its memory, the leak check, and what it refuses."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
-from data_files import mpd_playlist, mpd_uri, write_slice
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from data_files import mpd_playlist, write_lfm, write_slice
 
 from larp_core.config import SplitConfig
 from larp_core.data import split
 from larp_core.data.hashing import hash_ids, unit_interval
-from larp_core.data.leaks import check_leaks, find_leaks
+from larp_core.data.leaks import check_leaks
+from larp_core.data.policies import assign_splits
 from larp_core.errors import UserError
 from larp_core.recipes import RECIPES
-
-PLAYLISTS = st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=40, unique=True), min_size=1, max_size=25)
-CONFIGS = st.builds(
-    SplitConfig,
-    seed=st.integers(0, 1000),
-    playlist_fractions=st.sampled_from([(0.4, 0.3, 0.3), (0.6, 0.2, 0.2), (0.34, 0.33, 0.33)]),
-    track_fractions=st.sampled_from([(0.5, 0.2, 0.3), (0.34, 0.33, 0.33)]),
-    min_tracks=st.integers(1, 6),
-    max_tracks=st.integers(7, 15),
-    seed_fraction=st.sampled_from([0.2, 0.5, 0.8]),
-)
-
-
-def frames(lists: list[list[int]], names: list[str] | None = None) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Tables with ids by first appearance, as the readers number them."""
-    ids: dict[int, int] = {}
-    rows = [(p, ids.setdefault(t, len(ids)), position) for p, ts in enumerate(lists) for position, t in enumerate(ts)]
-    int32 = {"playlist_id": pl.Int32, "track_id": pl.Int32, "position": pl.Int32}
-    return (
-        pl.DataFrame(
-            {"playlist_id": range(len(lists)), "source_id": names or [f"p{n}" for n in range(len(lists))]},
-            schema_overrides={"playlist_id": pl.Int32},
-        ),
-        pl.DataFrame(
-            {"track_id": list(ids.values()), "track_uri": [mpd_uri(number) for number in ids]},
-            schema_overrides={"track_id": pl.Int32},
-        ),
-        pl.DataFrame(rows, schema=int32, orient="row"),
-    )
-
-
-def splits_by_name(tables, kept: pl.DataFrame) -> dict[str, str]:
-    """Uri or source id -> split, for all that is kept."""
-    playlists, tracks, _ = tables
-    kept = (
-        kept.with_columns(pl.col("split").cast(pl.String)).join(playlists, on="playlist_id").join(tracks, on="track_id")
-    )
-    return dict(kept.select("source_id", "split").rows()) | dict(kept.select("track_uri", "split").rows())
-
-
-def leaks_of(tables, kept: pl.DataFrame, holdouts: pl.DataFrame):
-    playlists, tracks, interactions = tables
-    names = tracks.with_columns(track_name=pl.lit(None, pl.String), artist_name=pl.lit(None, pl.String))
-    sides = kept.with_columns(pl.col("split").cast(pl.String))
-    return find_leaks(
-        sides.select("playlist_id", "split").unique().join(playlists, on="playlist_id"),
-        sides.select("track_id", "split").unique().join(names, on="track_id"),
-        interactions,
-        holdouts,
-    )
-
-
-@given(lists=PLAYLISTS, config=CONFIGS, policy=st.sampled_from(sorted(split.POLICIES)))
-@settings(max_examples=120, deadline=None)
-def test_no_policy_ever_leaks(lists, config, policy):
-    tables = frames(lists)
-    kept = split.POLICIES[policy](*tables, config)
-    holdouts = split.draw_holdouts(kept, tables[0], tables[1], config)
-    assert leaks_of(tables, kept, holdouts).is_clean
-    sizes = kept.group_by("playlist_id", "split").len()
-    assert (sizes["len"] >= config.min_tracks).all()
-    held_out = sizes.filter(pl.col("split") != "train")
-    assert (held_out["len"] <= config.max_tracks).all()
-    assert set(holdouts["playlist_id"]) == set(held_out["playlist_id"])
-    for playlist, _, size in held_out.rows():
-        num_seeds = holdouts.filter(playlist_id=playlist, role="seed").height
-        assert num_seeds == min(max(round(size * config.seed_fraction), 1), max(size - 1, 1))
-
-
-@given(lists=PLAYLISTS, more=PLAYLISTS, config=CONFIGS, in_front=st.booleans())
-@settings(max_examples=80, deadline=None)
-def test_added_playlists_move_nothing(lists, more, config, in_front):
-    """Not even where they come first, so that every id changes."""
-    old_names, new_names = [f"p{n}" for n in range(len(lists))], [f"q{n}" for n in range(len(more))]
-    before = frames(lists, old_names)
-    after = frames(more + lists, new_names + old_names) if in_front else frames(lists + more, old_names + new_names)
-    kept_before, kept_after = split.sampled_tracks(*before, config), split.sampled_tracks(*after, config)
-    assert splits_by_name(before, kept_before).items() <= splits_by_name(after, kept_after).items()
-    expected, found = (
-        split.draw_holdouts(kept, *tables[:2], config)
-        .join(tables[0], on="playlist_id")
-        .join(tables[1], on="track_id")
-        .filter(pl.col("source_id").str.starts_with("p"))
-        .select("source_id", "track_uri", "role")
-        .rows()
-        for kept, tables in ((kept_before, before), (kept_after, after))
-    )
-    assert set(expected) == set(found)
-
-
-@given(lists=PLAYLISTS, config=CONFIGS)
-@settings(max_examples=60, deadline=None)
-def test_sampled_tracks_equals_its_naive_twin(lists, config):
-    def side(name: str, purpose: str, fractions: tuple[float, float, float]) -> str:
-        digest = hashlib.blake2b(f"{purpose}\0{config.seed}\0{name}".encode(), digest_size=8).digest()
-        point = (int.from_bytes(digest, "little") >> 11) / 2**53
-        return split.SPLITS[0 if point < fractions[0] else 1 if point < fractions[0] + fractions[1] else 2]
-
-    expected = set()
-    for number, tracks in enumerate(lists):
-        name = side(f"p{number}", "playlist", config.playlist_fractions)
-        mine = [track for track in tracks if side(mpd_uri(track), "track", config.track_fractions) == name]
-        if len(mine) >= config.min_tracks:
-            expected |= {
-                (f"p{number}", mpd_uri(t), name) for t in (mine if name == "train" else mine[: config.max_tracks])
-            }
-    tables = frames(lists)
-    kept = split.sampled_tracks(*tables, config).join(tables[0], on="playlist_id").join(tables[1], on="track_id")
-    assert set(kept.select("source_id", "track_uri", pl.col("split").cast(pl.String)).rows()) == expected
-
-
-@given(lists=PLAYLISTS, config=CONFIGS)
-@settings(max_examples=60, deadline=None)
-def test_train_first_follows_the_papers_steps(lists, config):
-    tables = frames(lists)
-    kept = split.train_first(*tables, config).with_columns(pl.col("split").cast(pl.String))
-    codes = split.assign_splits(tables[0]["source_id"], config.playlist_fractions, config.seed, "playlist")
-    positions = {row[0]: row[1] for row in kept.group_by("playlist_id").agg(pl.col("position").sort()).rows()}
-    claimed: set[int] = set()
-    for code, name in enumerate(split.SPLITS):
-        claims: set[int] = set()
-        for playlist in np.flatnonzero(codes == code):
-            mine = tables[2].filter(pl.col("playlist_id") == playlist, ~pl.col("track_id").is_in(list(claimed)))
-            if mine.height < config.min_tracks:
-                assert playlist not in positions
-                continue
-            claims |= set(mine["track_id"])
-            found = positions.pop(playlist)
-            whole = mine["position"].to_list()
-            start = whole.index(found[0])
-            assert found == whole[start : start + len(found)]
-            if name == "train":
-                assert found == whole
-            else:
-                assert config.min_tracks <= len(found) <= max(config.max_tracks - 1, config.min_tracks)
-        claimed |= claims
-    assert not positions
 
 
 def test_hashes_are_fixed_for_ever():
@@ -167,8 +30,8 @@ def test_hashes_are_fixed_for_ever():
 
 
 def test_fractions_that_do_not_sum_to_one_are_refused():
-    with pytest.raises(UserError, match="playlist_fractions"):
-        split.assign_splits(pl.Series(["a"]), (0.5, 0.5, 0.5), 1, "playlist")
+    with pytest.raises(UserError, match=r"of a playlist.*split\.playlist_fractions"):
+        assign_splits(pl.Series(["a"]), (0.5, 0.5, 0.5), 1, "playlist")
 
 
 def many_playlists(folder, count: int = 60) -> None:
@@ -193,6 +56,7 @@ def test_files_of_a_split(tmp_path, run_steps):
     assert train["interactions"] == joined.filter(split="train").height
     assert train["mean_tracks_per_playlist"] == round(train["interactions"] / train["playlists"], 2)
     assert check_leaks(job.paths).is_clean
+    assert report.facts["twin_rule"] == "report" and not set(report.facts) & set(report.tables)
 
 
 def test_the_leak_check_sees_each_kind_of_leak(tmp_path, run_steps):
@@ -221,18 +85,49 @@ def test_the_leak_check_sees_each_kind_of_leak(tmp_path, run_steps):
     assert check_leaks(paths).is_clean
 
 
-def test_twins_are_counted_by_artist_and_normalised_title():
-    rows = [
-        (0, "train", "u0", "Yesterday - Remastered 2009", "The Beatles"),
-        (1, "test", "u1", "yesterday (Live)", "the beatles "),
-        (2, "test", "u2", "Yesterday", "Boyz II Men"),
-        (3, "test", "u3", None, "The Beatles"),
+def test_sides_are_remembered_on_disk(tmp_path, run_steps):
+    """Listeners added later; what is built from nothing is always the same; a changed recipe starts afresh."""
+    rng = np.random.default_rng(4)
+    events = [
+        (user, int(track), 1, 1_600_000_000 + n)
+        for user in range(40)
+        for n, track in enumerate(rng.permutation(300)[:50])
     ]
-    tracks = pl.DataFrame(rows, schema=["track_id", "split", "track_uri", "track_name", "artist_name"], orient="row")
-    playlists = pl.DataFrame({"playlist_id": [0], "split": ["train"], "source_id": ["a"]})
-    none = pl.DataFrame(schema={"playlist_id": pl.Int64, "track_id": pl.Int64, "role": pl.String})
-    report = find_leaks(playlists, tracks, none.drop("role"), none)
-    assert (report.num_twins, report.twin_examples, report.is_clean) == (1, ("the beatles: yesterday",), True)
+    tracks = [(number, f"artist {number % 9}", f"song {number}") for number in range(300)]
+    config = SplitConfig(policy=(("lfm", "paper"),), playlist_fractions=(0.4, 0.3, 0.3), min_tracks=3, max_tracks=12)
+    write_lfm(tmp_path / "lfm", [event for event in events if event[0] < 20], tracks)
+    job = run_steps("cold_start_split", tmp_path / "lfm", "lfm", split=config)
+    first = names_and_splits(job)
+    files = [job.paths.split_playlists, job.paths.split_tracks, job.paths.holdouts, job.paths.split_memory]
+    written = [path.read_bytes() for path in files]
+    assert job.work().facts["remembered_tracks"] == sum(name.startswith("lfm:") for name in first)
+    assert [path.read_bytes() for path in files] == written
+    job.paths.split_memory.unlink()
+    assert job.work().facts["remembered_playlists"] == 0
+    assert [path.read_bytes() for path in files] == written
+
+    write_lfm(tmp_path / "lfm", events, tracks)
+    second = names_and_splits(run_steps("cold_start_split", tmp_path / "lfm", "lfm", split=config))
+    assert len(second) > len(first)
+    assert {name: second.get(name) for name in first} == first
+    job.paths.split_memory.unlink()
+    from_nothing = names_and_splits(run_steps("cold_start_split", tmp_path / "lfm", "lfm", split=config))
+    assert any(from_nothing.get(name, side) != side for name, side in first.items()), "without memory tracks move"
+
+    later = run_steps("cold_start_split", tmp_path / "lfm", "lfm", split=replace(config, seed_fraction=0.2))
+    assert later.work().facts["remembered_playlists"] > 0
+    job.paths.split_memory.write_bytes(written[-1])
+    run_steps("cold_start_split", tmp_path / "lfm", "lfm", split=replace(config, max_tracks=11))
+    afresh = names_and_splits(job)
+    job.paths.split_memory.unlink()
+    run_steps("cold_start_split", tmp_path / "lfm", "lfm", split=replace(config, max_tracks=11))
+    assert names_and_splits(job) == afresh
+
+
+def names_and_splits(job) -> dict[str, str]:
+    playlists = pl.read_parquet(job.paths.split_playlists).join(pl.read_parquet(job.paths.playlists), on="playlist_id")
+    tracks = pl.read_parquet(job.paths.split_tracks).join(pl.read_parquet(job.paths.tracks), on="track_id")
+    return dict(playlists.select("source_id", "split").rows()) | dict(tracks.select("track_uri", "split").rows())
 
 
 def test_an_empty_split_names_the_settings(tmp_path, run_steps):
@@ -245,7 +140,7 @@ def test_an_empty_split_names_the_settings(tmp_path, run_steps):
 
 def test_an_unknown_policy_is_refused(tmp_path, run_steps):
     write_slice(tmp_path / "mpd", 0, [mpd_playlist(1, [1, 2, 3])])
-    with pytest.raises(UserError, match="unknown split policy 'magic'; choose from sampled_tracks, train_first"):
+    with pytest.raises(UserError, match="unknown split policy 'magic'; choose from paper, sampled_tracks"):
         run_steps("cold_start_split", tmp_path / "mpd", split=SplitConfig(policy=(("mpd", "magic"),)))
 
 
