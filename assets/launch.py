@@ -11,6 +11,7 @@ import dagster as dg
 
 from larp_core import memo
 from larp_core.errors import UserError
+from larp_core.settings import VARIABLES
 from larp_core.steps import Job
 
 
@@ -40,14 +41,10 @@ def _just_finished(job: Job) -> memo.Finished:
 def command_of(jobs: Sequence[Job]) -> list[str]:
     """`python -m larp_core run <step> ...` with every setting as an option."""
     settings = jobs[0].settings
-    options = {
+    options = {name: getattr(settings, name) for name in VARIABLES.values()} | {
         "dataset": jobs[0].dataset,
-        "data-dir": settings.data_dir,
         "recipe": settings.recipe.name,
         "datasets": ",".join(settings.datasets),
-        "mpd-dir": settings.mpd_dir,
-        "lfm-dir": settings.lfm_dir,
-        "audio-dir": settings.audio_dir,
     }
-    given = [word for name, value in options.items() if value for word in (f"--{name}", str(value))]
+    given = [word for name, value in options.items() if value for word in (f"--{name.replace('_', '-')}", str(value))]
     return [sys.executable, "-m", "larp_core", "run", *(job.step.name for job in jobs), *given]

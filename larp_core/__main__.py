@@ -19,7 +19,7 @@ from dagster_pipes import DagsterPipesWarning, PipesContext, open_dagster_pipes
 from larp_core import memo
 from larp_core.errors import UserError
 from larp_core.graph_of_steps import STEPS
-from larp_core.settings import VARIABLES, Settings, settings_from
+from larp_core.settings import DATASETS, VARIABLES, Settings, settings_from
 from larp_core.steps import Job, step_named
 
 PARENT_CHECK_SECONDS = 1.0
@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("steps", help="list the steps")
     run = commands.add_parser("run", help="run steps one after the other, or reuse their finished runs")
     run.add_argument("steps", nargs="+", metavar="step")
-    run.add_argument("--dataset", help="mpd or lfm; the first configured one by default")
+    run.add_argument("--dataset", help=f"{', '.join(DATASETS)}; the first configured one by default")
     for variable, name in VARIABLES.items():
         run.add_argument(f"--{name.replace('_', '-')}", help=f"the environment's {variable} by default")
     return parser

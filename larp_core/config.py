@@ -59,7 +59,11 @@ class SplitConfig:
         twins: songs on both sides of the split under different uris are counted, or taken out of valid and test.
     """
 
-    policy: tuple[tuple[str, str], ...] = (("mpd", "sampled_tracks"), ("lfm", "sampled_tracks"))
+    policy: tuple[tuple[str, str], ...] = (
+        ("mpd", "sampled_tracks"),
+        ("lfm", "sampled_tracks"),
+        ("own", "sampled_tracks"),
+    )
     seed: int = 42
     playlist_fractions: tuple[float, float, float] = (0.3, 0.3, 0.4)
     track_fractions: tuple[float, float, float] = (0.5, 0.2, 0.3)

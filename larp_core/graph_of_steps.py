@@ -184,7 +184,7 @@ _STEPS = [
         "larp_core.audio.acquire:acquire_audio",
         upstream=_after("cold_start_split", "metadata", "source"),
         outputs=lambda job: [job.paths.ledger],
-        external=lambda job: _existing(job.settings.audio_dir),
+        external=lambda job: _existing(job.settings.audio_dir_of(job.dataset)),
         again=_has_audio_to_get,
     ),
     Step(

@@ -56,7 +56,7 @@ PAPER = Recipe(
     # of 16 GB holds; a smaller share of the users is the other way.
     ingest=IngestConfig(lfm_since="2020-01-01"),
     split=SplitConfig(
-        policy=(("mpd", "paper"), ("lfm", "paper")),
+        policy=(("mpd", "paper"), ("lfm", "paper"), ("own", "paper")),
         playlist_fractions=(0.9, 0.05, 0.05),
         min_tracks=31,
         max_tracks=100,
@@ -129,7 +129,7 @@ SMALL_REAL = replace(
     summary="Real playlists on a machine without a GPU: small towers from scratch, caption-only tracks welcome.",
     # The seed was chosen so that the ten listeners of a small LFM-2b sample fall into all three splits (4, 3 and 3).
     split=SplitConfig(
-        policy=(("mpd", "sampled_tracks"), ("lfm", "train_first")),
+        policy=(("mpd", "sampled_tracks"), ("lfm", "train_first"), ("own", "sampled_tracks")),
         seed=6,
         playlist_fractions=(0.5, 0.2, 0.3),
         track_fractions=(0.5, 0.2, 0.3),
@@ -139,7 +139,15 @@ SMALL_REAL = replace(
     training=replace(DEMO.training, batch_size=64),
 )
 
-RECIPES = {recipe.name: recipe for recipe in (DEMO, PAPER, RELEASED_CODE, SMALL_REAL, SMOKE)}
+SMALL_OWN = replace(
+    DEMO,
+    name="small_own",
+    summary="A personal library: some 30 playlists or more of some 300 files or more. Small towers from scratch.",
+    # A held-out playlist keeps three tenths of its tracks, so that one of 15 still has 4: 2 seeds and 2 targets.
+    split=replace(DEMO.split, playlist_fractions=(0.4, 0.3, 0.3), track_fractions=(0.4, 0.3, 0.3), min_tracks=4),
+)
+
+RECIPES = {recipe.name: recipe for recipe in (DEMO, PAPER, RELEASED_CODE, SMALL_OWN, SMALL_REAL, SMOKE)}
 
 
 def recipe_named(name: str) -> Recipe:

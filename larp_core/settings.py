@@ -12,18 +12,22 @@ from larp_core.files import make_folder
 from larp_core.paths import DatasetPaths, SharedPaths
 from larp_core.recipes import Recipe, recipe_named
 
-DATASETS = ("mpd", "lfm")
+SOURCE_VARIABLES = {"mpd": "LARP_MPD_DIR", "lfm": "LARP_LFM_DIR", "own": "LARP_OWN_DIR"}
+DATASETS = tuple(SOURCE_VARIABLES)
+DEMO_DATASETS = ("mpd", "lfm")
+"""Those that the demo world stands in for where no source is configured."""
+DATASETS_WITH_AUDIO = ("own",)
+"""Those whose folder holds the audio too; `LARP_AUDIO_DIR` is for the others."""
 VARIABLES = {
     "LARP_DATA": "data_dir",
     "LARP_RECIPE": "recipe",
     "LARP_DATASETS": "datasets",
-    "LARP_MPD_DIR": "mpd_dir",
-    "LARP_LFM_DIR": "lfm_dir",
+    **{variable: f"{dataset}_dir" for dataset, variable in SOURCE_VARIABLES.items()},
     "LARP_AUDIO_DIR": "audio_dir",
     "LARP_PAPER_LISTS_DIR": "paper_lists_dir",
 }
 """Environment variable: the argument of `make_settings` that it stands for."""
-SOURCE_VARIABLES = {"mpd": "LARP_MPD_DIR", "lfm": "LARP_LFM_DIR"}
+FOLDER_VARIABLES = (*SOURCE_VARIABLES.values(), "LARP_AUDIO_DIR")
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Settings:
         data_dir: everything that the pipeline writes.
         recipe: the complete, frozen configuration.
         datasets: which of `DATASETS` the graph is built for.
-        mpd_dir, lfm_dir: folders of real files; with neither, the demo world is generated.
+        mpd_dir, lfm_dir, own_dir: folders of real files, or MPD's zip; with none, the demo world is generated.
         audio_dir: a folder of audio named by track id, or with a mapping file; see `larp_core.audio.sources`.
         paper_lists_dir: the authors' published track lists, see `larp_core.data.paper_lists`.
     """
@@ -44,6 +48,7 @@ class Settings:
     datasets: tuple[str, ...]
     mpd_dir: Path | None = None
     lfm_dir: Path | None = None
+    own_dir: Path | None = None
     audio_dir: Path | None = None
     paper_lists_dir: Path | None = None
 
@@ -53,20 +58,32 @@ class Settings:
                 raise UserError(f"LARP_DATASETS: unknown dataset '{dataset}'; choose from {', '.join(DATASETS)}")
         if not self.datasets:
             raise UserError(f"LARP_DATASETS is empty; name at least one of {', '.join(DATASETS)}")
-        missing = [d for d in self.datasets if self.source_dir(d) is None]
-        if missing and not self.is_demo:
+        demo = DEMO_DATASETS if self.is_demo else ()
+        for dataset in self.datasets:
+            if self.source_dir(dataset) is None and dataset not in demo:
+                why = "while other data is" if dataset in DEMO_DATASETS else "and the demo world has none of it"
+                raise UserError(
+                    f"LARP_DATASETS names {dataset}, but {SOURCE_VARIABLES[dataset]} is not set {why}; "
+                    f"set it, or leave {dataset} out of LARP_DATASETS"
+                )
+        if self.own_dir and self.data_dir.is_relative_to(self.own_dir):
             raise UserError(
-                f"LARP_DATASETS names {missing[0]}, but {SOURCE_VARIABLES[missing[0]]} is not set while other data is; "
-                f"set it, or leave {missing[0]} out of LARP_DATASETS"
+                f"LARP_DATA: {self.data_dir} lies within LARP_OWN_DIR, where the pipeline's own files would be taken "
+                "for your music; set LARP_DATA to a folder elsewhere"
             )
 
     @property
     def is_demo(self) -> bool:
         """True when no source folder is configured, so that the demo world stands in for all of them."""
-        return self.mpd_dir is None and self.lfm_dir is None
+        return all(self.source_dir(dataset) is None for dataset in DATASETS)
 
     def source_dir(self, dataset: str) -> Path | None:
-        return {"mpd": self.mpd_dir, "lfm": self.lfm_dir}[dataset]
+        folder: Path | None = getattr(self, f"{dataset}_dir")
+        return folder
+
+    def audio_dir_of(self, dataset: str) -> Path | None:
+        """The user's folder with the dataset's audio, if there is one."""
+        return self.source_dir(dataset) if dataset in DATASETS_WITH_AUDIO else self.audio_dir
 
     @property
     def shared(self) -> SharedPaths:
@@ -83,6 +100,7 @@ def make_settings(
     datasets: str | None = None,
     mpd_dir: str | None = None,
     lfm_dir: str | None = None,
+    own_dir: str | None = None,
     audio_dir: str | None = None,
     paper_lists_dir: str | None = None,
 ) -> Settings:
@@ -91,15 +109,14 @@ def make_settings(
     Raises:
         UserError: an unknown recipe or dataset, or a dataset named without its folder.
     """
-    folders = {"mpd": _folder(mpd_dir), "lfm": _folder(lfm_dir)}
-    configured = [name for name in DATASETS if folders[name]] or list(DATASETS)
+    folders = {"mpd": _folder(mpd_dir), "lfm": _folder(lfm_dir), "own": _folder(own_dir)}
+    configured = [name for name in DATASETS if folders[name]] or list(DEMO_DATASETS)
     names = [name.strip() for name in datasets.split(",")] if datasets else configured
     return Settings(
         data_dir=Path(data_dir).expanduser().resolve(),
         recipe=recipe_named(recipe),
         datasets=tuple(name for name in dict.fromkeys(names) if name),
-        mpd_dir=folders["mpd"],
-        lfm_dir=folders["lfm"],
+        **{f"{name}_dir": folder for name, folder in folders.items()},
         audio_dir=_folder(audio_dir),
         paper_lists_dir=_folder(paper_lists_dir),
     )
@@ -116,9 +133,11 @@ def settings_from(environment: Mapping[str, str] = os.environ, **options: str) -
     given = {name: value for variable, name in VARIABLES.items() if (value := environment.get(variable))}
     settings = make_settings(**(given | options))
     make_folder(settings.data_dir)
-    for variable in ("LARP_MPD_DIR", "LARP_LFM_DIR", "LARP_AUDIO_DIR", "LARP_PAPER_LISTS_DIR"):
+    for variable in (*FOLDER_VARIABLES, "LARP_PAPER_LISTS_DIR"):
         folder = getattr(settings, VARIABLES[variable])
-        if folder is not None and not folder.is_dir():
+        if folder is None or folder.is_dir():
+            continue
+        if not (variable == "LARP_MPD_DIR" and folder.suffix == ".zip" and folder.is_file()):
             raise UserError(f"{variable}: {folder} is not a folder; correct it, or unset {variable}")
     return settings
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from larp_core.files import hash_of
-from larp_core.settings import SOURCE_VARIABLES, Settings
+from larp_core.settings import DATASETS_WITH_AUDIO, FOLDER_VARIABLES, Settings
 from pipeline.jobs import TRAIN_ALL
 
 SETTLE_SECONDS = 10.0
@@ -15,20 +15,20 @@ SETTLE_SECONDS = 10.0
 
 
 def new_files(settings: Settings, assets: list[dg.AssetsDefinition]) -> dg.SensorDefinition:
-    """Watches the folders of slices, TSV files and audio; runs what reads the changed ones, and all after."""
+    """Watches the folders of slices, TSV files, playlists and audio; runs what reads changed ones, and all after."""
 
     @dg.sensor(
         name="new_files",
         job_name=TRAIN_ALL,
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.STOPPED,
-        description="Looks for new or changed slices, TSV files and audio, and runs what depends on them.",
+        description="Looks for new or changed slices, TSV files, playlists and audio, and runs what depends on them.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         watched = _watched(settings)
         if not watched:
             return dg.SkipReason(f"The demo world has no folder to watch; set {_variables()} to watch real files.")
-        if absent := [folder for folder, _ in watched if not folder.is_dir()]:
+        if absent := [folder for folder, _ in watched if not folder.exists()]:
             return dg.SkipReason(f"{absent[0]} is not there; create it, or correct the setting that names it.")
         seen = json.loads(context.cursor) if context.cursor else {}
         found = {str(folder): _signatures(folder) for folder, _ in watched}
@@ -53,17 +53,21 @@ def new_files(settings: Settings, assets: list[dg.AssetsDefinition]) -> dg.Senso
 def _watched(settings: Settings) -> list[tuple[Path, list[list[str]]]]:
     """Folders, each with the keys of the assets that read it."""
     watched = [(folder, [[name, "source"]]) for name in settings.datasets if (folder := settings.source_dir(name))]
-    if settings.audio_dir:
-        watched.append((settings.audio_dir, [[name, "mp3"] for name in settings.datasets]))
+    readers = [name for name in settings.datasets if name not in DATASETS_WITH_AUDIO]
+    if settings.audio_dir and readers:
+        watched.append((settings.audio_dir, [[name, "mp3"] for name in readers]))
     return watched
 
 
 def _variables() -> str:
-    return ", ".join([*SOURCE_VARIABLES.values(), "LARP_AUDIO_DIR"])
+    return ", ".join(FOLDER_VARIABLES)
 
 
 def _signatures(folder: Path) -> dict[str, list[int]]:
-    """Size and modification time of every file below `folder`; names with a leading dot are work in progress."""
+    """Size and modification time of every file below `folder` (or of the one zip); names with a leading dot are work in
+    progress."""
+    if folder.is_file():
+        return {folder.name: [folder.stat().st_size, folder.stat().st_mtime_ns]}
     files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     return {str(path.relative_to(folder)): [path.stat().st_size, path.stat().st_mtime_ns] for path in sorted(files)}
 

@@ -22,12 +22,13 @@ from tqdm import tqdm
 from larp_core.audio.decode import CorruptAudio, measure
 from larp_core.audio.ledger import OK, Entry, Ledger, now
 from larp_core.audio.names import track_file
+from larp_core.audio.own_music import OwnMusic
 from larp_core.audio.server import serve_folder
 from larp_core.audio.sources import AudioSource, LocalFolder, Outcome, Track, Unconfigured, YtDlp
 from larp_core.audio.workers import Crashed, map_in_processes
 from larp_core.files import hash_file, make_folder
 from larp_core.paths import DatasetPaths
-from larp_core.settings import Settings
+from larp_core.settings import DATASETS_WITH_AUDIO, Settings
 from larp_core.steps import Job, Report
 
 STORE = "store"
@@ -58,7 +59,7 @@ def acquire_audio(job: Job) -> Report:
     store = make_folder(job.settings.shared.audio)
     incoming = store / INCOMING / job.dataset
     shutil.rmtree(incoming, ignore_errors=True)
-    with _source(job.settings) as source:
+    with _source(job.settings, job.dataset) as source:
         requests = [Request(track, ledger.entries.get(track.track_uri)) for track in _shuffled(tracks, job.dataset)]
         requests = [request for request in requests if not _is_settled(request, source, job.settings.data_dir)]
         arguments = (source, job.settings.data_dir, store, incoming)
@@ -72,10 +73,11 @@ def acquire_audio(job: Job) -> Report:
 
 
 @contextlib.contextmanager
-def _source(settings: Settings) -> Iterator[AudioSource]:
+def _source(settings: Settings, dataset: str) -> Iterator[AudioSource]:
     """The one source that the settings call for; the demo world's files come over HTTP, as real ones would."""
-    if settings.audio_dir:
-        yield LocalFolder(settings.audio_dir)
+    folder = settings.audio_dir_of(dataset)
+    if folder:
+        yield OwnMusic(folder) if dataset in DATASETS_WITH_AUDIO else LocalFolder(folder)
     elif settings.is_demo:
         with serve_folder(settings.shared.demo_world / "audio") as server:
             yield YtDlp(server.url + "/{file_name}.mp3", extractors=("generic",))

@@ -14,7 +14,7 @@ from multiprocessing.connection import wait as wait_for_any
 from typing import Any
 
 ITEMS_PER_PROCESS = 24
-"""Starting a process takes as long as about this many items."""
+"""Starting a process takes as long as about this many tracks' audio."""
 
 WAITING_PER_PROCESS = 2
 """Items handed out and not done: enough to keep a process busy, few to be tried one by one after a crash."""
@@ -27,7 +27,10 @@ class Crashed(RuntimeError):
 
 
 def map_in_processes(
-    make_work: Callable[..., Callable[[Any], Any]], arguments: tuple[Any, ...], items: list[Any]
+    make_work: Callable[..., Callable[[Any], Any]],
+    arguments: tuple[Any, ...],
+    items: list[Any],
+    items_per_process: int = ITEMS_PER_PROCESS,
 ) -> Iterator[tuple[Any, Any]]:
     """Yields `(item, make_work(*arguments)(item))` as they get done, in no fixed order.
 
@@ -37,7 +40,7 @@ def map_in_processes(
     Raises:
         RuntimeError: the processes can't start at all.
     """
-    num_processes = min(os.cpu_count() or 1, len(items) // ITEMS_PER_PROCESS)
+    num_processes = min(os.cpu_count() or 1, len(items) // items_per_process)
     if num_processes < 2:
         work = make_work(*arguments)
         yield from ((item, work(item)) for item in items)

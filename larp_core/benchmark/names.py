@@ -29,7 +29,7 @@ METADATA_ROWS = (RANDOM, ORACLE, SAME_ARTIST, ARTIST_AND_ALBUM, CAPTION_TFIDF)
 
 ITEMKNN = "ItemKNN"
 
-DATASET_TITLES = {"mpd": "Million Playlist Dataset", "lfm": "LFM-2b"}
+DATASET_TITLES = {"mpd": "Million Playlist Dataset", "lfm": "LFM-2b", "own": "Own music"}
 
 
 def row_name(encoder: str, *, pretrained: bool) -> str:

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from larp_core.config import IngestConfig
 from larp_core.data.chunk import Schema
 from larp_core.data.hashing import hash_ids, unit_interval
 from larp_core.data.parts import Reading
 from larp_core.data.rejects import Rejects
 from larp_core.data.tsv import Column, stream_tsv
 from larp_core.errors import UserError
-from larp_core.config import IngestConfig
 
 ID = pl.UInt32
 """LFM-2b counts its users, tracks and albums from 0; a missing album is -1, which reads as null."""

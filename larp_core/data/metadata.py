@@ -8,7 +8,7 @@ from larp_core.files import write_parquet
 from larp_core.steps import Job, Report
 
 NUM_EXAMPLES = 10
-SOURCE_NAMES = {"mpd": "MPD slices", "lfm": "LFM-2b files"}
+SOURCE_NAMES = {"mpd": "MPD slices", "lfm": "LFM-2b files", "own": "tags and playlists"}
 
 
 def build_metadata(job: Job) -> Report:

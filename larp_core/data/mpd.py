@@ -40,6 +40,9 @@ CHALLENGE_PREFIX = "challenge:"
 READER_VERSION = "mpd 1"
 """Raised when the same file should give other parts."""
 
+SLICES_PER_PROCESS = 4
+"""Starting a process takes as long as about this many slices."""
+
 CRASHED = f"{UNREAD} (the process that read it died, perhaps for want of memory)"
 
 
@@ -105,7 +108,7 @@ def _read_all(files: list[RawFile], store: PartStore) -> dict[str, Part | str]:
             parts[raw.name] = known
     progress = tqdm(total=len(new), desc="slices", unit="file", disable=None)
     with progress:
-        for raw, part in map_in_processes(_make_reader, (store,), new):
+        for raw, part in map_in_processes(_make_reader, (store,), new, SLICES_PER_PROCESS):
             parts[raw.name] = CRASHED if isinstance(part, Crashed) else part
             progress.update()
     return parts

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from larp_core.config import SplitConfig
 from larp_core.data.hashing import hash_ids, unit_interval
 from larp_core.data.split_memory import Memory, nothing
 from larp_core.data.titles import album_key, artist_key
 from larp_core.errors import UserError
-from larp_core.config import SplitConfig
 
 SPLITS = ("train", "valid", "test")
 SPLIT = pl.Enum(SPLITS)

@@ -6,7 +6,7 @@ import types
 from pathlib import Path
 from typing import Any
 
-from larp_core.data import lfm2b, mpd
+from larp_core.data import lfm2b, mpd, own
 from larp_core.data.archive import RawFile, ZipMember
 from larp_core.errors import UserError
 from larp_core.files import write_json
@@ -15,9 +15,12 @@ from larp_core.steps import Job, Report
 
 NUM_EXAMPLES = 20
 
-READERS: dict[str, types.ModuleType] = {"mpd": mpd, "lfm": lfm2b}
-"""Each reader has `DEMO_FOLDER`, `LICENCE`, `CITATION`, `EXPECTED_FILES`, `find_files(source)`, which raises UserError
-where there are none, and `read_chunks(source, store, rejects, recipe)`, which yields `Chunk`s."""
+READERS: dict[str, types.ModuleType] = {"mpd": mpd, "lfm": lfm2b, "own": own}
+"""Each reader has `LICENCE`, `CITATION`, `EXPECTED_FILES`, `find_files(source)`, which raises UserError
+where there are none, and `read_chunks(source, store, rejects, recipe)`, which yields `Chunk`s. Those that the demo
+world stands in for have `DEMO_FOLDER` too, the name of their folder in it."""
+
+READ_FROM_A_ZIP = (mpd,)
 
 
 def raw_folder(job: Job) -> Path:
@@ -63,7 +66,7 @@ def check_source(job: Job) -> Report:
 def _expected_files(reader: types.ModuleType, folder: Path, where: str) -> list[RawFile]:
     if not folder.exists():
         raise UserError(f"{where}: the folder {folder} is not there; set it to the folder with {reader.EXPECTED_FILES}")
-    if folder.suffix == ".zip" and folder.is_file():
+    if reader in READ_FROM_A_ZIP and folder.suffix == ".zip" and folder.is_file():
         return _found(reader, folder, where)
     if not folder.is_dir():
         raise UserError(f"{where}: {folder} is a file; set it to the folder with {reader.EXPECTED_FILES}")

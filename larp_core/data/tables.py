@@ -73,7 +73,8 @@ def _known_ids(paths: DatasetPaths) -> Known | None:
 
 def _refuse(source: Path, paths: DatasetPaths, rejects: Rejects) -> None:
     write_parquet(rejects.frame(), paths.rejects)
-    reasons = "; ".join(f"{row['num_rows']} {row['reason']}" for row in _top_reasons(rejects))
+    rows = rejects.frame().head(NUM_EXAMPLES).iter_rows(named=True)
+    reasons = "; ".join(f"{row['file']}: {row['num_rows']} {row['reason']}" for row in rows)
     raise UserError(
         f"{source}: no playlist with a usable track ({reasons or 'the files hold none'}); "
         f"check the files, which {paths.rejects} lists"
@@ -112,6 +113,8 @@ def _num_rows(path: Path) -> int:
 
 
 def _file_facts(before: dict[str, str], after: dict[str, str]) -> dict[str, int]:
+    if not after:  # a reader that keeps no parts
+        return {}
     num_reused = sum(before.get(name) == digest for name, digest in after.items())
     return {"files_read": len(after) - num_reused, "files_reused": num_reused}
 

@@ -9,9 +9,10 @@ import pytest
 
 from assets import checks, launch
 from assets.factory import asset_of, assets_in_one_process
+from larp_core.__main__ import _parser
 from larp_core.data.leaks import LeakReport
 from larp_core.errors import UserError
-from larp_core.settings import Settings, make_settings
+from larp_core.settings import VARIABLES, Settings, make_settings
 from larp_core.steps import Job, Report, Step
 from pipeline.resources import resources_of
 
@@ -228,6 +229,14 @@ def test_the_command_names_every_setting(tmp_path: Path) -> None:
     options = dict(zip(words[4::2], words[5::2], strict=True))
     expected = {"--dataset": "mpd", "--data-dir": str(tmp_path), "--recipe": "smoke", "--datasets": "mpd"}
     assert options == expected | {"--mpd-dir": "/m", "--audio-dir": "/a"}
+
+
+def test_every_setting_comes_back_from_the_command(tmp_path: Path) -> None:
+    folders = {name: f"/{name}" for name in VARIABLES.values() if name.endswith("_dir") and name != "data_dir"}
+    settings = make_settings(data_dir=str(tmp_path), recipe="smoke", **folders)
+    words = launch.command_of([Job(Step("larp_wtc", "x", "none:none"), settings, "own")])[4:]
+    options = vars(_parser().parse_args(["run", *words[words.index("larp_wtc") :]]))
+    assert make_settings(**{name: options[name] for name in VARIABLES.values()}) == settings
 
 
 TOGETHER = """

@@ -100,6 +100,27 @@ def test_a_file_still_being_copied_is_waited_for(real: Settings, tmp_path: Path)
     assert requested(tick(real, before)) == downstream_of(real, ("mpd", "source"))
 
 
+def test_own_music_is_its_own_audio(tmp_path: Path) -> None:
+    for name in ("mpd", "own", "audio"):
+        old_file(tmp_path / name / f"{name}.first")
+    folders = {f"{name}_dir": str(tmp_path / name) for name in ("mpd", "own", "audio")}
+    settings = make_settings(data_dir=str(tmp_path / "data"), **folders)
+    before = tick(settings).cursor
+    old_file(tmp_path / "own" / "Artist" / "song.mp3")
+    added = tick(settings, before)
+    assert requested(added) == downstream_of(settings, ("own", "source"))
+    assert ("own", "mp3") in requested(added) and ("mpd", "mp3") not in requested(added)
+    old_file(tmp_path / "audio" / "song.mp3")
+    assert requested(tick(settings, added.cursor)) == downstream_of(settings, ("mpd", "mp3"))
+
+
+def test_a_folder_of_audio_that_nobody_reads_is_not_watched(tmp_path: Path) -> None:
+    old_file(tmp_path / "own" / "list.m3u")
+    settings = make_settings(data_dir=str(tmp_path / "data"), own_dir=str(tmp_path / "own"), audio_dir=str(tmp_path))
+    first = tick(settings)
+    assert requested(first) == downstream_of(settings, ("own", "source"))
+
+
 def test_a_folder_that_vanished_is_a_reason_in_words(tmp_path: Path) -> None:
     result = tick(make_settings(data_dir=str(tmp_path), mpd_dir=str(tmp_path / "gone"), datasets="mpd"))
     assert isinstance(result, dg.SkipReason) and str(tmp_path / "gone") in result.skip_message

@@ -19,7 +19,7 @@ from larp_core.steps import Job, Report, Step, step_named
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(tmp_path, SMOKE, ("mpd",))
+    return Settings(tmp_path / "data", SMOKE, ("mpd",))
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_atomic_files_are_old_or_new_never_half(tmp_path: Path) -> None:
 
 
 def test_recipes_are_complete_and_unknown_ones_are_refused() -> None:
-    assert {"demo", "paper", "released_code", "smoke", "small_real"} == set(RECIPES)
+    assert {"demo", "paper", "released_code", "smoke", "small_real", "small_own"} == set(RECIPES)
     paper = RECIPES["paper"]
     assert (paper.training.batch_size, paper.model.queue_size, paper.model.temperature) == (50, 57_600, 0.07)
     assert paper.training.adam_betas == (0.9, 0.99) and RECIPES["released_code"].training.adam_betas == (0.9, 0.999)

@@ -6,6 +6,7 @@ import bz2
 import datetime
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -14,13 +15,12 @@ from data_files import write_lfm, write_tsv
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from larp_core.config import IngestConfig
 from larp_core.data import lfm2b, lfm_events, tsv
 from larp_core.data.hashing import hash_ids, unit_interval
 from larp_core.data.parts import PartStore
 from larp_core.data.rejects import Rejects
 from larp_core.errors import UserError
-from dataclasses import replace
-from larp_core.config import IngestConfig
 from larp_core.recipes import DEMO
 
 QUIET = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

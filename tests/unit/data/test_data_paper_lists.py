@@ -10,10 +10,10 @@ import pytest
 from data_files import mpd_playlist, mpd_uri, write_slice
 from naive_split import naive_split
 
+from larp_core.config import SplitConfig
 from larp_core.data.leaks import check_leaks
 from larp_core.data.paper_lists import load_paper_lists
 from larp_core.errors import UserError
-from larp_core.config import SplitConfig
 from larp_core.steps import Job, step_named
 
 CONFIG = SplitConfig(policy=(("mpd", "paper_lists"),), track_fractions=(0.8, 0.1, 0.1), min_tracks=4, max_tracks=6)

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_split import Kept, Playlists, naive_holdouts, naive_split, side
 
+from larp_core.config import SplitConfig
 from larp_core.data import split, split_memory
 from larp_core.data.leaks import find_leaks
 from larp_core.data.policies import POLICIES, Tables, policy_named
 from larp_core.data.split_memory import Memory
 from larp_core.errors import UserError
-from larp_core.config import SplitConfig
 from larp_core.recipes import RECIPES
 
 CASES = ("paper_mpd", "paper_lfm", *(name for name in POLICIES if name != "paper"))

@@ -105,8 +105,8 @@ def test_the_distributions_zip_stands_for_the_folder(tmp_path, make_job):
 def test_a_zip_of_something_else(tmp_path, make_job):
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as handle:
         handle.writestr("a.jpg", "x")
-    for dataset in ("mpd", "lfm"):
-        assert "holds no" in refusal(make_job("source", tmp_path / "photos.zip", dataset))
+    assert "holds no" in refusal(make_job("source", tmp_path / "photos.zip", "mpd"))
+    assert "is a file" in refusal(make_job("source", tmp_path / "photos.zip", "lfm"))
 
 
 def test_a_changed_zip_is_noticed(tmp_path, make_job):

@@ -10,10 +10,10 @@ from data_files import mpd_track, write_slice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from larp_core.config import SplitConfig
 from larp_core.data.leaks import check_leaks, find_leaks
 from larp_core.data.titles import album_key, artist_key, normalised_title
 from larp_core.data.twins import find_twins, superfluous
-from larp_core.config import SplitConfig
 
 SAME_SONGS = (
     ("Yesterday", "yesterday (Live)", "Yesterday - Remastered 2009", "YESTERDAY [2011 Remaster]", "Yesterday – Mono"),

@@ -1,0 +1,81 @@
+"""The user's choices: which datasets a run has, what is refused, and that each dataset is registered everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from larp_core.benchmark.names import DATASET_TITLES, dataset_title
+from larp_core.data.metadata import SOURCE_NAMES
+from larp_core.data.policies import POLICIES
+from larp_core.data.source import READERS
+from larp_core.errors import UserError
+from larp_core.recipes import RECIPES
+from larp_core.settings import (
+    DATASETS,
+    DEMO_DATASETS,
+    SOURCE_VARIABLES,
+    VARIABLES,
+    Settings,
+    make_settings,
+    settings_from,
+)
+
+
+def test_every_dataset_is_registered_everywhere():
+    for dataset in DATASETS:
+        assert VARIABLES[SOURCE_VARIABLES[dataset]] == f"{dataset}_dir" in Settings.__dataclass_fields__
+        assert dataset in DATASET_TITLES and dataset in SOURCE_NAMES
+        reader = READERS[dataset]
+        assert reader.LICENCE and reader.EXPECTED_FILES and isinstance(reader.CITATION, str)
+        assert callable(reader.find_files) and callable(reader.read_chunks)
+        assert hasattr(reader, "DEMO_FOLDER") == (dataset in DEMO_DATASETS)
+        for recipe in RECIPES.values():
+            assert recipe.split.policy_for(dataset) in POLICIES, (recipe.name, dataset)
+
+
+def test_nothing_configured_is_the_demo_world_of_two_datasets(tmp_path):
+    settings = make_settings(data_dir=str(tmp_path))
+    assert settings.is_demo and settings.datasets == ("mpd", "lfm")
+
+
+def test_own_music_alone_is_the_only_dataset(tmp_path):
+    music = tmp_path / "music"
+    music.mkdir()
+    settings = settings_from({"LARP_DATA": str(tmp_path), "LARP_OWN_DIR": str(music), "LARP_MPD_DIR": ""})
+    assert settings.datasets == ("own",) and not settings.is_demo
+    assert settings.source_dir("own") == settings.audio_dir_of("own") == music
+    assert dataset_title(settings, "own") == "Own music (own)"
+
+
+def test_own_music_beside_others(tmp_path):
+    settings = make_settings(data_dir=str(tmp_path), own_dir="/own", mpd_dir="/mpd", audio_dir="/audio")
+    assert settings.datasets == ("mpd", "own")
+    assert (settings.audio_dir_of("mpd"), settings.audio_dir_of("own")) == (Path("/audio"), Path("/own"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"datasets": "own"}, "LARP_OWN_DIR is not set and the demo world has none of it; set it, or leave own out"),
+        ({"datasets": "mpd,own"}, "names own, but LARP_OWN_DIR is not set"),
+        ({"datasets": "own", "mpd_dir": "/m"}, "names own, but LARP_OWN_DIR is not set"),
+        ({"datasets": "own,lfm", "own_dir": "/o"}, "names lfm, but LARP_LFM_DIR is not set while other data is"),
+        ({"datasets": "music", "own_dir": "/o"}, "unknown dataset 'music'; choose from mpd, lfm, own"),
+    ],
+)
+def test_a_dataset_without_its_folder_is_refused(tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        make_settings(data_dir=str(tmp_path), **options)
+
+
+def test_the_pipelines_files_may_not_lie_among_the_music(tmp_path):
+    with pytest.raises(UserError, match=r"LARP_DATA: .* lies within LARP_OWN_DIR.*; set LARP_DATA to a folder else"):
+        make_settings(data_dir=str(tmp_path / "data"), own_dir=str(tmp_path))
+    assert make_settings(data_dir=str(tmp_path), own_dir=str(tmp_path / "music")).datasets == ("own",)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"LARP_OWN_DIR: .*/gone is not a folder; correct it, or unset LARP_OWN_DIR"):
+        settings_from({"LARP_DATA": str(tmp_path / "data"), "LARP_OWN_DIR": str(tmp_path / "gone")})
