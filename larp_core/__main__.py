@@ -1,6 +1,7 @@
 """`python -m larp_core run <step> ... --dataset mpd`: steps by hand, with no Dagster.
 
-`python -m larp_core steps` lists them. Inside Dagster the same command reports its progress and result through Pipes.
+`python -m larp_core steps` lists them; `convert` turns a published checkpoint into a folder.
+Inside Dagster the same command reports its progress and result through Pipes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 from dagster_pipes import DagsterPipesWarning, PipesContext, open_dagster_pipes
@@ -31,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
         for step in STEPS.values():
             print(f"{step.name:32} {step.summary}")
         return 0
+    if options["command"] == "convert":
+        return _convert(options)
     with _open_pipes() as pipes:
         _show_progress(pipes)
         try:
@@ -43,6 +47,19 @@ def main(arguments: list[str] | None = None) -> int:
                 return 2
             # Dagster shows this line; an exit status would only tell it that something failed.
             pipes.report_custom_message({"user_error": str(error)})
+    return 0
+
+
+def _convert(options: dict[str, Any]) -> int:
+    from larp_core.model.published import convert_checkpoint
+
+    folder = options["folder"]
+    try:
+        report = convert_checkpoint(options["checkpoint"], folder, options["kind"], options["tokenizer"])
+    except UserError as error:
+        print(f"larp: {error}", file=sys.stderr)
+        return 2
+    print(*report.lines(), f"next: {report.next_step(str(folder))}", sep="\n")
     return 0
 
 
@@ -110,6 +127,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--dataset", help=f"{', '.join(DATASETS)}; the first configured one by default")
     for variable, name in VARIABLES.items():
         run.add_argument(f"--{name.replace('_', '-')}", help=f"the environment's {variable} by default")
+    convert = commands.add_parser("convert", help="a published HTS-AT, LAION-CLAP or LARP checkpoint as a folder")
+    convert.add_argument("checkpoint", type=Path)
+    convert.add_argument("folder", type=Path)
+    convert.add_argument("--kind", choices=("htsat", "laion_clap", "larp"), help="told from the weights by default")
+    convert.add_argument("--tokenizer", default="bert-base-uncased", help="of a LARP checkpoint: hub name or folder")
     return parser
 
 

@@ -100,6 +100,7 @@ class AudioTowerConfig:
 
     With `train_mel_norm` off the scale and shift of the batch norm over mel bins stay one and zero: 128 numbers
     whose gradient is half of a small tower's backward pass, since it runs through the resizing of the spectrogram.
+    `pretrained` is a hub name or folder of CLAP or its audio tower, or a checkpoint file of HTS-AT, LAION-CLAP or LARP.
     """
 
     patch: int = 4

@@ -52,6 +52,11 @@ def _mel_power() -> torchaudio.transforms.MelSpectrogram:
     )
 
 
+def mel_filters() -> torch.Tensor:
+    """The filter bank, float32 [513, 64]: what a checkpoint's own can be compared with."""
+    return _mel_power().mel_scale.fb
+
+
 @torch.inference_mode()
 def log_mel(waveform: torch.Tensor) -> torch.Tensor:
     """Log-mel power in dB, float32 [B, 1001, 64], of 48 kHz mono clips [B, 480000].

@@ -6,7 +6,7 @@ Shapes: T tracks of the step (B anchors, then their B partners; anchors alone in
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -37,7 +37,7 @@ class Features:
 
 @dataclass(frozen=True)
 class LossOptions:
-    """How targets are made; see `larp_core.recipes.TrainingConfig`."""
+    """How targets are made; see `larp_core.config.TrainingConfig`. `diagonal_targets` asks for `losses.released`."""
 
     queue_positives: QueuePositives
     diagonal_targets: bool
@@ -87,19 +87,16 @@ class EncodedBatch:
     def queue_features(self) -> Features:
         return Features(self.queue.audio, self.queue.text, self.queue.has_audio, self.queue.has_text)
 
-    def related(self, relation: Relation, left_B: Tensor, right_B: Tensor) -> Tensor:
-        """The relation within the batch, or the published code's diagonal."""
-        if self.options.diagonal_targets:
-            return torch.eye(len(left_B), dtype=torch.bool, device=left_B.device)
-        return relation(left_B, right_B)
-
     def make_keys(
         self, batch: tuple[Tensor, Tensor], related_BC: Tensor, queue: tuple[Tensor, Tensor], queue_related_BQ: Tensor
     ) -> Keys:
         """Columns of `batch` and `queue`, each given as (vectors, valid)."""
         return make_keys(*batch, related_BC, *queue, queue_related_BQ, self.options.queue_positives)
 
-    def contrast(self, queries_BD: Tensor, momentum_BD: Tensor, keys: Keys) -> Tensor:
+    def contrast(self, queries_BD: Tensor, momentum_BD: Tensor, keys: Keys, asks_B: Tensor | None = None) -> Tensor:
+        """The contrast over the queries that `asks_B` (bool; by default all) says are there."""
+        if asks_B is not None:
+            keys = replace(keys, positives=keys.positives & asks_B[:, None])
         soft = momentum_soft_labels(momentum_BD, keys, self.temperature, self.options.soft_label_weight)
         return contrast(queries_BD, keys, self.temperature, soft, self.options.label_smoothing)
 

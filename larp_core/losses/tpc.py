@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from larp_core.losses.contrast import Keys
 from larp_core.losses.encoded import EncodedBatch, Features
+from larp_core.losses.released import released_track_playlist_contrast
 
 
 def track_playlist_contrast(batch: EncodedBatch, playlist: Features) -> Tensor:
@@ -19,12 +19,14 @@ def track_playlist_contrast(batch: EncodedBatch, playlist: Features) -> Tensor:
             tracks; `has_audio`, `has_text` are False where none of those tracks is known.
 
     From a playlist the columns are the batch's tracks and the queue; from a track, the batch's playlists and, as in
-    equation 22's denominators, the queued tracks.
+    equation 22's denominators, the queued tracks. Playlists none of whose other tracks is known ask nothing.
     """
+    if batch.options.diagonal_targets:
+        return released_track_playlist_contrast(batch, playlist)
     i = batch.anchors
     online, keys, momentum = (f.part(i).filled() for f in (batch.online, batch.keys, batch.momentum))
     queue = batch.queue_features.filled()
-    in_playlist = batch.related(batch.contains, batch.playlists, batch.tracks[i])
+    in_playlist = batch.contains(batch.playlists, batch.tracks[i])
     queue_of_playlist = batch.contains(batch.playlists, batch.queue.tracks)
     queue_of_track = batch.co_occurs(batch.tracks[i], batch.queue.tracks)
     queue_text, queue_audio = (queue.text, queue.has_text), (queue.audio, queue.has_audio)
@@ -35,17 +37,11 @@ def track_playlist_contrast(batch: EncodedBatch, playlist: Features) -> Tensor:
     playlist_audios = batch.make_keys((playlist.audio, playlist.has_audio), in_playlist.T, queue_audio, queue_of_track)
 
     audio_p_text_i = (
-        _from_playlists(batch, playlist.audio, playlist.has_audio, texts)
-        + batch.contrast(online.text, momentum.text, playlist_audios)
+        batch.contrast(playlist.audio, playlist.audio.detach(), texts, playlist.has_audio)
+        + batch.contrast(online.text, momentum.text, playlist_audios, online.has_text)
     ) / 2
     text_p_audio_i = (
-        _from_playlists(batch, playlist.text, playlist.has_text, audios)
-        + batch.contrast(online.audio, momentum.audio, playlist_texts)
+        batch.contrast(playlist.text, playlist.text.detach(), audios, playlist.has_text)
+        + batch.contrast(online.audio, momentum.audio, playlist_texts, online.has_audio)
     ) / 2
     return (audio_p_text_i + text_p_audio_i) / 2
-
-
-def _from_playlists(batch: EncodedBatch, vectors_BD: Tensor, known_B: Tensor, keys: Keys) -> Tensor:
-    """Playlists none of whose other tracks is known ask nothing."""
-    asked = Keys(keys.vectors, keys.positives[known_B], keys.takes_part[known_B])
-    return batch.contrast(vectors_BD[known_B], vectors_BD[known_B].detach(), asked)

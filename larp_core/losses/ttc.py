@@ -8,18 +8,22 @@ from __future__ import annotations
 from torch import Tensor
 
 from larp_core.losses.encoded import EncodedBatch
+from larp_core.losses.released import released_track_track_contrast
 
 
 def track_track_contrast(batch: EncodedBatch) -> Tensor:
     """Contrast(a_i, t_j)/2 + Contrast(t_i, a_j)/2, positives from O within the batch.
 
-    Where a track lacks one modality the other stands in, so that captions alone can be contrasted with captions.
+    Where a track lacks one modality the other stands in, so that captions alone can be contrasted with captions. A
+    track with neither asks nothing and is no column.
     """
+    if batch.options.diagonal_targets:
+        return released_track_track_contrast(batch)
     i, j = batch.anchors, batch.partners
     online, keys, momentum, queue = (
         f.filled() for f in (batch.online, batch.keys, batch.momentum, batch.queue_features)
     )
-    related_ij = batch.related(batch.co_occurs, batch.tracks[i], batch.tracks[j])
+    related_ij = batch.co_occurs(batch.tracks[i], batch.tracks[j])
     queue_i = batch.co_occurs(batch.tracks[i], batch.queue.tracks)
     queue_j = batch.co_occurs(batch.tracks[j], batch.queue.tracks)
 
@@ -30,11 +34,11 @@ def track_track_contrast(batch: EncodedBatch) -> Tensor:
     audios_i = batch.make_keys((keys.audio[i], keys.has_audio[i]), related_ij.T, queue_audio, queue_j)
 
     audio_i_text_j = (
-        batch.contrast(online.audio[i], momentum.audio[i], texts_j)
-        + batch.contrast(online.text[j], momentum.text[j], audios_i)
+        batch.contrast(online.audio[i], momentum.audio[i], texts_j, online.has_text[i])
+        + batch.contrast(online.text[j], momentum.text[j], audios_i, online.has_text[j])
     ) / 2
     text_i_audio_j = (
-        batch.contrast(online.text[i], momentum.text[i], audios_j)
-        + batch.contrast(online.audio[j], momentum.audio[j], texts_i)
+        batch.contrast(online.text[i], momentum.text[i], audios_j, online.has_text[i])
+        + batch.contrast(online.audio[j], momentum.audio[j], texts_i, online.has_text[j])
     ) / 2
     return (audio_i_text_j + text_i_audio_j) / 2

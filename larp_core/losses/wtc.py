@@ -6,10 +6,13 @@ from torch import Tensor
 
 from larp_core.losses.contrast import Keys, make_keys
 from larp_core.losses.encoded import EncodedBatch, same_track
+from larp_core.losses.released import released_within_track_contrast
 
 
 def within_track_contrast(batch: EncodedBatch) -> Tensor:
     """Half of audio-to-text plus half of text-to-audio, over the tracks that have both modalities."""
+    if batch.options.diagonal_targets:
+        return released_within_track_contrast(batch)
     both = batch.online.has_audio & batch.online.has_text
     queue, keys = batch.queue_features, batch.keys
     texts = _keys(batch, both, keys.text, keys.has_text, queue.text, queue.has_text)

@@ -5,18 +5,42 @@ Shapes: B tracks, L caption tokens, D = projection width (256 in the paper).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
+from transformers import AutoModel, PreTrainedModel
 from transformers.models.bert.modeling_bert import BertModel
 from transformers.models.clap.modeling_clap import ClapAudioModel
+from transformers.utils import ModelOutput
 
 from larp_core.errors import UserError
 from larp_core.model.configuration_larp import LarpConfig
 from larp_core.model.fusion import SelfAttentionFusion
 
+if TYPE_CHECKING:
+    from larp_core.model.processing_larp import LarpProcessor
+
 MEL_SHAPE = (1, 1001, 64)
+ENCODING_BATCH = 32
+
+
+@dataclass
+class LarpOutput(ModelOutput):
+    """What `LarpModel.forward` gives; None for a modality that was not given.
+
+    Attributes:
+        audio_embeds, text_embeds: unit vectors a and t [B, D].
+        track_embeds: e = mean of the given ones (paper, equation 11) [B, D], not normalised.
+    """
+
+    audio_embeds: Tensor | None = None
+    text_embeds: Tensor | None = None
+    track_embeds: Tensor | None = None
 
 
 class LarpModel(PreTrainedModel):
@@ -65,6 +89,94 @@ class LarpModel(PreTrainedModel):
         pooled = self.pooled_text(input_ids, attention_mask)
         return F.normalize(self.text_projection(self.text_norm(pooled)).float(), dim=-1)
 
+    def forward(
+        self,
+        input_features: Tensor | None = None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        return_dict: bool = True,
+    ) -> LarpOutput | tuple[Tensor, ...]:
+        """Vectors of B tracks that all have the given modalities; for mixed ones see `encode_tracks`.
+
+        Args:
+            input_features: log-mel [B, 1, 1001, 64]; input_ids, attention_mask: [B, L] (no mask: no padding).
+
+        Raises:
+            UserError: neither a clip nor a caption, different numbers of them, or a clip of another shape.
+        """
+        if input_features is None and input_ids is None:
+            raise UserError("LarpModel needs input_features, input_ids, or both")
+        audio = text = None
+        if input_features is not None:
+            audio = self.get_audio_features(input_features)
+        if input_ids is not None:
+            text = self.get_text_features(
+                input_ids, torch.ones_like(input_ids) if attention_mask is None else attention_mask
+            )
+        given = [vectors for vectors in (audio, text) if vectors is not None]
+        if len({len(vectors) for vectors in given}) > 1:
+            raise UserError(f"{len(given[0])} clips but {len(given[1])} captions; a track without one: encode_tracks")
+        output = LarpOutput(audio_embeds=audio, text_embeds=text, track_embeds=torch.stack(given).mean(0))
+        return output if return_dict else output.to_tuple()
+
+    @torch.inference_mode()
+    def encode_tracks(
+        self,
+        processor: LarpProcessor,
+        audio: Sequence[np.ndarray | None],
+        captions: Sequence[str | None],
+        batch_size: int = ENCODING_BATCH,
+        **audio_options: Any,
+    ) -> Tensor:
+        """e of N tracks, float32 [N, D] on the model's device, each from what is there of its sound and caption.
+
+        Args:
+            audio: mono waveforms, None where there is none.
+            captions: None where there is none.
+            audio_options: `sampling_rate` and, for clips that don't last 10 s, `crop` or `pad`; see `LarpProcessor`.
+
+        Raises:
+            UserError: a track with neither, or a waveform that the processor refuses.
+        """
+        if len(audio) != len(captions):
+            raise UserError(
+                f"encode_tracks: {len(audio)} clips but {len(captions)} captions; give None for what is not there"
+            )
+        empty = [
+            n for n, (wave, caption) in enumerate(zip(audio, captions, strict=True)) if wave is None and not caption
+        ]
+        if empty:
+            raise UserError(f"encode_tracks: track {empty[0]} has neither sound nor caption; leave it out")
+        was_training = self.training
+        self.eval()
+        parts = []
+        for start in range(0, len(audio), batch_size):
+            some = slice(start, start + batch_size)
+            parts.append(self._encode_some(processor, audio[some], captions[some], audio_options))
+        self.train(was_training)
+        return torch.cat(parts) if parts else torch.zeros(0, self.config.projection_dim, device=self.device)
+
+    def _encode_some(
+        self,
+        processor: LarpProcessor,
+        audio: Sequence[np.ndarray | None],
+        captions: Sequence[str | None],
+        audio_options: dict[str, Any],
+    ) -> Tensor:
+        waves = {n: wave for n, wave in enumerate(audio) if wave is not None}
+        names = {n: caption for n, caption in enumerate(captions) if caption}
+        heard, named = list(waves), list(names)
+        a, t = torch.zeros(2, len(audio), self.config.projection_dim, device=self.device)
+        if heard:
+            mels = processor(audio=list(waves.values()), **audio_options).to(self.device)
+            a[heard] = self.get_audio_features(**mels)
+        if named:
+            tokens = processor(text=list(names.values())).to(self.device)
+            t[named] = self.get_text_features(**tokens)
+        rows = torch.arange(len(audio), device=self.device)
+        has_audio, has_text = (torch.isin(rows, rows[present]) for present in (heard, named))
+        return fuse_modalities(a, t, has_audio, has_text)
+
 
 def fuse_modalities(audio_BD: Tensor, text_BD: Tensor, has_audio_B: Tensor, has_text_B: Tensor) -> Tensor:
     """e = mean(a, t) over the modalities that each track has (paper, equation 11); [B, D], not normalised."""
@@ -73,5 +185,20 @@ def fuse_modalities(audio_BD: Tensor, text_BD: Tensor, has_audio_B: Tensor, has_
     return total_BD / weights_B2.sum(1, keepdim=True).clamp(min=1.0)
 
 
+class SingleRowBatchNorm(nn.BatchNorm1d):
+    """A batch norm that takes a batch of one row by its running statistics: one row has no variance.
+
+    In training a step may hold a single track with audio.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training and len(input) == 1:
+            return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(input)
+
+
 def _norm(kind: str, width: int) -> nn.Module:
-    return nn.BatchNorm1d(width, affine=False) if kind == "batch" else nn.Identity()
+    return SingleRowBatchNorm(width, affine=False) if kind == "batch" else nn.Identity()
+
+
+AutoModel.register(LarpConfig, LarpModel)

@@ -54,12 +54,15 @@ class FeatureQueue(nn.Module):
         self.register_buffer("has_text", torch.zeros(size, dtype=torch.bool))
         self.register_buffer("pointer", torch.zeros((), dtype=torch.long))
 
+    def next_slots(self, number: int) -> Tensor:
+        """The slots that the next `number` tracks will be put in: those of the oldest entries, int64 [number]."""
+        return (self.pointer + torch.arange(number, device=self.tracks.device)) % self.tracks.shape[0]
+
     @torch.no_grad()
     def push(self, audio: Tensor, text: Tensor, tracks: Tensor, has_audio: Tensor, has_text: Tensor) -> None:
         """Replaces the oldest entries by these B; of a batch larger than the queue the last ones stay."""
         size = self.tracks.shape[0]
-        slots = (self.pointer + torch.arange(tracks.shape[0], device=tracks.device)) % size
-        slots, tracks = slots[-size:], tracks[-size:]
+        slots, tracks = self.next_slots(tracks.shape[0])[-size:], tracks[-size:]
         self.audio[slots], self.text[slots] = audio[-size:], text[-size:]
         self.tracks[slots] = tracks
         self.has_audio[slots], self.has_text[slots] = has_audio[-size:], has_text[-size:]

@@ -1,18 +1,23 @@
 """Building a model: from a recipe, with the towers' pretrained weights where the recipe names some, or from a folder.
 
-Loading is loud: a tower whose weights do not all match is refused.
+`model.text.pretrained` is a hub name or folder of BERT. `model.audio.pretrained` is one of CLAP or of its audio tower,
+or a checkpoint file of HTS-AT, LAION-CLAP or LARP (`larp_core.model.convert`). Loading is loud: a tower whose weights
+do not all match is refused.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import BertModel, ClapModel
+from transformers import BertModel, ClapAudioModel, ClapModel
 
 from larp_core.config import ModelConfig
 from larp_core.errors import UserError
+from larp_core.files import read_json
 from larp_core.model.configuration_larp import LarpConfig
+from larp_core.model.convert import CHECKPOINT_SUFFIXES, convert_audio_tower, kind_of, read_checkpoint
 from larp_core.model.modeling_larp import LarpModel
 
 
@@ -25,12 +30,25 @@ def build_model(recipe: ModelConfig, vocab_size: int, seed: int) -> LarpModel:
     torch.manual_seed(seed)
     model = LarpModel(LarpConfig.from_recipe(recipe, vocab_size))
     if recipe.audio.pretrained:
-        clap = _load(ClapModel, recipe.audio.pretrained, "model.audio.pretrained")
-        _copy_all(clap.audio_model, model.audio_model, recipe.audio.pretrained)
+        _fill_audio_tower(model.audio_model, recipe.audio.pretrained)
     if recipe.text.pretrained:
         bert = _load(BertModel, recipe.text.pretrained, "model.text.pretrained", add_pooling_layer=False)
         _copy_all(bert, model.text_model, recipe.text.pretrained)
     return model
+
+
+def _fill_audio_tower(tower: ClapAudioModel, name: str) -> None:
+    field, path = "model.audio.pretrained", Path(name)
+    if path.suffix in CHECKPOINT_SUFFIXES:
+        state = read_checkpoint(path)
+        kind = kind_of(state)
+        if kind is None:
+            raise UserError(f"{field}: '{name}' is no checkpoint of HTS-AT, LAION-CLAP or LARP by its weights' names")
+        convert_audio_tower(state, kind, tower)
+    elif (path / "config.json").exists() and read_json(path / "config.json")["model_type"] == tower.config.model_type:
+        _copy_all(_load(ClapAudioModel, name, field), tower, name)
+    else:
+        _copy_all(_load(ClapModel, name, field).audio_model, tower, name)
 
 
 def _load(model_class: Any, name: str, field: str, **options: Any) -> Any:

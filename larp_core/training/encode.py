@@ -34,10 +34,9 @@ def encode(model: LarpModel, batch: TrackBatch) -> Features:
 
 
 def _scattered(model: LarpModel, present: Tensor, features: Callable[[], Tensor]) -> Tensor:
-    """Features of the present tracks put back in their rows. In training a batch norm needs two rows for a variance."""
+    """Features of the present tracks put back in their rows."""
     rows = torch.zeros(len(present), model.config.projection_dim, device=present.device)
-    needed = 2 if model.training else 1
-    if int(present.sum()) < needed:
+    if not present.any():
         return rows
     return rows.index_put((present.nonzero().squeeze(1),), features())
 

@@ -23,10 +23,12 @@ from larp_core.benchmark.itemknn import evaluate_itemknn
 from larp_core.benchmark.metrics import random_values
 from larp_core.data.csr import TrainGraph, load_train_graph
 from larp_core.errors import UserError
-from larp_core.files import hash_of, make_folder, write_json
+from larp_core.files import hash_of, make_folder, write_json, write_text
 from larp_core.graph_of_steps import TRAINED
+from larp_core.model.card import model_card
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
+from larp_core.model.processing_larp import LarpProcessor
 from larp_core.model.vocabulary import make_tokenizer
 from larp_core.paths import DatasetPaths
 from larp_core.recipes import Recipe
@@ -86,6 +88,8 @@ def train_stage(job: Job) -> Report:
     model, result = run_stage(stage, inputs, recipe, parent)
     record = {
         "encoder": stage,
+        "dataset": job.dataset,
+        "is_demo": job.settings.is_demo,
         "recipe": recipe.name,
         "seed": recipe.training.seed,
         "parent": parent_stage,
@@ -132,7 +136,7 @@ def run_stage(
         sampler,
         lambda: validation_recall(model, inputs, training.precision),
         training,
-        training.epochs_of(stage),
+        _epochs(stage, inputs, recipe),
     )
     if keep == "best":
         model.load_state_dict(result.best_state)
@@ -166,8 +170,9 @@ def save_model(folder: Path, model: LarpModel, tokenizer: PreTrainedTokenizerBas
     for leftover in (partial, previous):
         shutil.rmtree(leftover, ignore_errors=True)
     model.save_pretrained(partial)
-    tokenizer.save_pretrained(partial)
+    LarpProcessor.around(tokenizer, model.config.max_tokens).save_pretrained(partial)
     write_json(record, partial / "training.json")
+    write_text(model_card(record, model.config), partial / "README.md")
     if folder.exists():
         folder.rename(previous)
     partial.rename(folder)
@@ -185,16 +190,32 @@ def _starting_model(inputs: StageInputs, recipe: Recipe, parent: Path | LarpMode
 
 
 def _anchors(stage: str, inputs: StageInputs) -> np.ndarray:
-    """Train tracks that the stage can contrast: both modalities for a stage without pairs, any one otherwise."""
+    """Train tracks that the stage can contrast: both modalities for a stage without pairs, any one otherwise.
+
+    Where no track at all has both, a stage without pairs hands its weights on: see `_epochs`.
+    """
     has_audio, has_text = inputs.train.mel_rows >= 0, inputs.train.has_text.numpy()
-    usable = (has_audio | has_text) & (inputs.graph.num_pairable > 0) if PLANS[stage].pairs else has_audio & has_text
+    usable = has_audio | has_text
+    if PLANS[stage].pairs:
+        usable = usable & (inputs.graph.num_pairable > 0)
+    elif (has_audio & has_text).any():
+        usable = has_audio & has_text
     anchors = np.flatnonzero(usable)
     if len(anchors) == 0:
-        needed = "a playlist to share and a clip or a caption" if PLANS[stage].pairs else "both a clip and a caption"
+        needed = "a playlist to share and a clip or a caption" if PLANS[stage].pairs else "a clip or a caption"
         raise UserError(
             f"{stage}: none of the {len(usable)} train tracks has {needed}; see the mp3 ledger for the reasons"
         )
     return anchors
+
+
+def _epochs(stage: str, inputs: StageInputs, recipe: Recipe) -> int:
+    """The recipe's epochs; none for a stage within tracks in a world where no track has both a clip and a caption."""
+    both = (inputs.train.mel_rows >= 0) & inputs.train.has_text.numpy()
+    if PLANS[stage].pairs or both.any():
+        return recipe.training.epochs_of(stage)
+    logger.warning("%s: no train track has both a clip and a caption; the weights are handed on as they are", stage)
+    return 0
 
 
 def _train_captions(paths: DatasetPaths) -> list[str]:

@@ -35,6 +35,7 @@ def make_batch(
     missing: float = 0.0,
     queue_positives: str = "negative",
     diagonal: bool = False,
+    soft_label_weight: float = 0.0,
 ) -> tuple[EncodedBatch, np.ndarray]:
     """A step with `pairs` anchors and partners, and the membership matrix R [playlists, tracks] behind it."""
     rng = np.random.default_rng(seed)
@@ -62,7 +63,7 @@ def make_batch(
         co_occurs=lambda left, right: lookup(together, left, right),
         contains=lambda left, right: lookup(membership, left, right),
         temperature=TEMPERATURE,
-        options=LossOptions(queue_positives, diagonal, 0.0),  # type: ignore[arg-type]
+        options=LossOptions(queue_positives, diagonal, soft_label_weight),  # type: ignore[arg-type]
     )
     return batch, membership
 

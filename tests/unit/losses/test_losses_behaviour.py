@@ -7,10 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from loss_batches import make_batch, make_features
 from torch.nn import functional as F
 
 from larp_core.losses.contrast import Keys, contrast, momentum_soft_labels
+from larp_core.losses.encoded import EncodedBatch, Features
 from larp_core.losses.tpc import track_playlist_contrast
 from larp_core.losses.ttc import track_track_contrast
 from larp_core.losses.wtc import within_track_contrast
@@ -87,14 +90,94 @@ def test_only_online_features_receive_a_gradient() -> None:
     assert not batch.queue.audio.requires_grad
 
 
-def test_ttc_costs_less_when_partners_agree() -> None:
-    batch, _ = make_batch(seed=7, diagonal=True)
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_ttc_costs_less_when_partners_agree(diagonal: bool) -> None:
+    batch, _ = make_batch(seed=7, diagonal=diagonal)
+    alone = torch.eye(batch.num_pairs, dtype=torch.bool)
+    batch = dataclasses.replace(batch, co_occurs=lambda left, right: own_pairs(batch, alone, left, right))
     anchors = batch.online.audio.detach()[: batch.num_pairs]
     agreeing = torch.cat([anchors, anchors])
     features = dataclasses.replace(batch.online, audio=agreeing, text=agreeing)
     assert track_track_contrast(dataclasses.replace(batch, online=features, keys=features)) < track_track_contrast(
         batch
     )
+
+
+def own_pairs(batch: EncodedBatch, alone: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Every track goes with its own partner only, so that agreeing with it is all that is asked."""
+    return alone if len(right) == batch.num_pairs else torch.zeros(len(left), len(right), dtype=torch.bool)
+
+
+def test_wtc_costs_less_when_a_clip_agrees_with_its_caption() -> None:
+    batch, _ = make_batch(seed=9)
+    agreeing = dataclasses.replace(batch.online, text=batch.online.audio)
+    assert within_track_contrast(dataclasses.replace(batch, online=agreeing, keys=agreeing)) < within_track_contrast(
+        batch
+    )
+
+
+def test_tpc_costs_less_when_a_track_lies_with_its_playlist() -> None:
+    batch, membership = make_batch(seed=10)
+    far = make_features(np.random.default_rng(1), batch.num_pairs, 6)
+    shared = torch.from_numpy(membership)[batch.playlists][:, batch.tracks[batch.anchors]].double()
+    audio, text = (shared @ side[batch.anchors].detach() for side in (batch.online.audio, batch.online.text))
+    near = dataclasses.replace(far, audio=F.normalize(audio, dim=-1), text=F.normalize(text, dim=-1))
+    assert track_playlist_contrast(batch, near) < track_playlist_contrast(batch, far)
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_a_track_with_neither_modality_asks_nothing_and_is_no_column(diagonal: bool) -> None:
+    """Whatever stands in its rows: the same loss, so no zeros pass for features."""
+    batch, _ = make_batch(seed=11, diagonal=diagonal)
+    playlist = make_features(np.random.default_rng(1), batch.num_pairs, 6)
+    there = torch.ones(len(batch.tracks), dtype=torch.bool)
+    there[2] = False
+    losses = []
+    for filler in (0.0, 5.0):
+        rows = (
+            torch.where(there[:, None], batch.online.audio, filler),
+            torch.where(there[:, None], batch.online.text, filler),
+        )
+        features = dataclasses.replace(batch.online, audio=rows[0], text=rows[1], has_audio=there, has_text=there)
+        step = dataclasses.replace(batch, online=features, keys=features)
+        losses.append(
+            [within_track_contrast(step), track_track_contrast(step), track_playlist_contrast(step, playlist)]
+        )
+    assert [loss.item() for loss in losses[0]] == pytest.approx([loss.item() for loss in losses[1]])
+
+
+@given(
+    st.integers(0, 10_000),
+    st.sampled_from(["negative", "masked"]),
+    st.booleans(),
+    st.sampled_from([0.0, 0.4]),
+    st.lists(st.tuples(st.booleans(), st.booleans()), min_size=10, max_size=10),
+    st.lists(st.booleans(), min_size=5, max_size=5),
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_is_missing_losses_and_gradients_are_finite(
+    seed: int, queue_positives: str, diagonal: bool, soft: float, masks: list[tuple[bool, bool]], known: list[bool]
+) -> None:
+    batch, _ = make_batch(seed, queue_positives=queue_positives, diagonal=diagonal, soft_label_weight=soft, missing=0.4)
+    has_audio, has_text = (torch.tensor([mask[side] for mask in masks]) for side in (0, 1))
+    leaves = [
+        torch.randn(10, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(seed + n)) for n in (0, 1)
+    ]
+    audio, text = (F.normalize(leaf.requires_grad_(), dim=-1) for leaf in leaves)
+    online = Features(audio * has_audio[:, None], text * has_text[:, None], has_audio, has_text)
+    there = torch.tensor(known)
+    playlist = dataclasses.replace(make_features(np.random.default_rng(seed), 5, 6), has_audio=there, has_text=there)
+    slow = dataclasses.replace(online, audio=online.audio.detach(), text=online.text.detach())
+    step = dataclasses.replace(batch, online=online, keys=online if not diagonal else slow, momentum=slow)
+    losses = [within_track_contrast(step), track_track_contrast(step), track_playlist_contrast(step, playlist)]
+    assert all(torch.isfinite(loss) and loss >= 0 for loss in losses)
+    total = torch.stack(losses).sum()
+    if total.requires_grad:
+        total.backward()
+    for leaf, present in ((leaves[0], has_audio), (leaves[1], has_text)):
+        if leaf.grad is not None:
+            assert torch.isfinite(leaf.grad).all()
+            assert not leaf.grad[~present].any()
 
 
 def test_caption_only_tracks_are_contrasted_by_their_captions() -> None:
