@@ -1,7 +1,7 @@
 """How fast LFM-2b's listening events are read, and in how much memory: figures against the standard library's bz2.
 
-    python benchmarks/ingest_lfm.py                          events of the demo world's writer, a minute on two cores
-    python benchmarks/ingest_lfm.py --lfm-dir FOLDER         events of a folder of LFM-2b files
+    python benchmarks/ingest_lfm.py            events of $LARP_LFM_DIR, or of the demo world where it is not set
+    python benchmarks/ingest_lfm.py FOLDER     events of a folder of LFM-2b files
 
 The file is repeated with later times, so that its users and tracks stay the same while it grows. Each rate is the best
 of several rounds, in each of which both are measured one after the other: other work on the machine disturbs the
@@ -25,10 +25,10 @@ from pathlib import Path
 
 import polars as pl
 
+from larp_core.config import IngestConfig, WorldConfig
 from larp_core.data.lfm_events import EVENT_COLUMNS, TIME_FORMAT, read_plays
 from larp_core.data.rejects import Rejects
 from larp_core.data.tsv import stream_tsv
-from larp_core.recipes import IngestConfig, WorldConfig
 
 COPIES = (1, 10, 40)
 ROUNDS = 5
@@ -41,7 +41,11 @@ CONFIGS = {"all users": IngestConfig(), "half of the users": IngestConfig(lfm_us
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--lfm-dir", type=Path, help="folder with listening-events.tsv.bz2; only its first rows are used"
+        "folder",
+        type=Path,
+        nargs="?",
+        default=os.environ.get("LARP_LFM_DIR"),
+        help="with listening-events.tsv.bz2, of which only the first rows are used",
     )
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -50,7 +54,7 @@ def main() -> int:
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        events = _events(args.lfm_dir or _demo_world(Path(folder)))
+        events = _events(args.folder or _demo_world(Path(folder)))
         files = {copies: _repeat(events, copies, Path(folder)) for copies in COPIES}
         print(f"{events.height * COPIES[-1]:,} events, {os.cpu_count()} cores")
         return 0 if _rates(files[COPIES[-1]]) & _memory(files) else 1
