@@ -16,7 +16,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from dagster_pipes import DagsterPipesWarning, PipesContext, open_dagster_pipes
+from dagster_pipes import (
+    DAGSTER_PIPES_CONTEXT_ENV_VAR,
+    DAGSTER_PIPES_MESSAGES_ENV_VAR,
+    DagsterPipesWarning,
+    PipesContext,
+    open_dagster_pipes,
+)
 
 from larp_core import memo
 from larp_core.errors import UserError
@@ -25,6 +31,10 @@ from larp_core.settings import DATASETS, VARIABLES, Settings, settings_from
 from larp_core.steps import Job, step_named
 
 PARENT_CHECK_SECONDS = 1.0
+
+NUM_PROCESSES = int(os.environ.get("WORLD_SIZE", "1"))
+PROCESS = int(os.environ.get("RANK", "0"))
+"""As `torchrun` and `accelerate launch` tell each process that they start."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,9 +50,12 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             settings = _settings(options, inside_dagster=isinstance(pipes, PipesContext))
             for name in options["steps"]:
-                print(_run(name, settings, options["dataset"]), flush=True)
+                if (line := _run(name, settings, options["dataset"])) is not None:
+                    print(line, flush=True)
+            if NUM_PROCESSES > 1:
+                _leave_the_others()
         except UserError as error:
-            print(f"larp: {error}", file=sys.stderr)
+            print(f"larp{_who()}: {error}", file=sys.stderr)
             if not isinstance(pipes, PipesContext):
                 return 2
             # Dagster shows this line; an exit status would only tell it that something failed.
@@ -69,14 +82,21 @@ def _settings(options: dict[str, Any], *, inside_dagster: bool) -> Settings:
     return settings_from({} if inside_dagster else os.environ, **given)
 
 
-def _run(name: str, settings: Settings, dataset: str | None) -> str:
-    """Runs or reuses a step; returns one line on how it went."""
+def _run(name: str, settings: Settings, dataset: str | None) -> str | None:
+    """Runs or reuses a step; returns one line on how it went, on the main process of several."""
     step = step_named(name)
     dataset = "" if step.shared else dataset or settings.datasets[0]
     if dataset and dataset not in settings.datasets:
         raise UserError(f"--dataset {dataset} is not among the configured ones: {', '.join(settings.datasets)}")
     job = Job(step, settings, dataset)
-    done = memo.run(job)
+    if NUM_PROCESSES == 1:
+        done = memo.run(job)
+    else:
+        from larp_core.training.processes import run_step
+
+        if (several := run_step(job)) is None:
+            return None
+        done = several
     verb = "unchanged, reused" if done.reused else f"done in {done.seconds:.1f} s"
     return f"{'/'.join(job.key)}: {done.report.num_rows} rows, {verb}"
 
@@ -84,7 +104,7 @@ def _run(name: str, settings: Settings, dataset: str | None) -> str:
 def _show_progress(pipes: PipesContext) -> None:
     """What the steps log goes to the terminal and, inside Dagster, to the run's log in the web UI."""
     logger = logging.getLogger("larp_core")
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.INFO if PROCESS == 0 else logging.ERROR)
     terminal = logging.StreamHandler()
     terminal.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     logger.addHandler(terminal)
@@ -101,8 +121,22 @@ class _ToPipes(logging.Handler):
         self.pipes.log.log(record.levelno, record.getMessage())
 
 
+def _leave_the_others() -> None:
+    from larp_core.training.processes import leave
+
+    leave()
+
+
+def _who() -> str:
+    return f" (process {PROCESS})" if NUM_PROCESSES > 1 else ""
+
+
 def _open_pipes() -> PipesContext:
-    """The connection to Dagster; by hand, a stand-in on which every call does nothing."""
+    """The connection to Dagster; by hand, a stand-in on which every call does nothing. Of several processes only the
+    main one has it."""
+    if PROCESS != 0:
+        for variable in (DAGSTER_PIPES_CONTEXT_ENV_VAR, DAGSTER_PIPES_MESSAGES_ENV_VAR):
+            os.environ.pop(variable, None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DagsterPipesWarning)
         pipes = open_dagster_pipes()

@@ -154,6 +154,12 @@ class TrainingConfig:
         label_smoothing: share of each target that is spread over all columns, for small towers trained from scratch.
         token_dropout: share of caption tokens hidden in training; a small text tower learns few captions by heart else.
         queue_positives: queue columns that are in truth positives are a `negative` (the paper's letter) or `masked`.
+        precision: of the towers; losses, weights and optimiser are always fp32. `fp16` scales its gradients.
+        gradient_accumulation: batches whose gradients are averaged into one step; each is contrasted by itself.
+        gradient_checkpointing: layers are computed again in the backward pass, for less memory and a third more time.
+        deterministic: only algorithms that repeat to the bit. Slower on a GPU, where HTS-AT needs `train_mel_norm` off.
+        device: `auto` takes a GPU where there is one.
+        save_every_steps, save_every_minutes: how often an epoch under way is saved; each epoch's end always is.
     """
 
     batch_size: int = 50
@@ -178,7 +184,13 @@ class TrainingConfig:
     token_dropout: float = 0.0
     queue_positives: Literal["negative", "masked"] = "negative"
     batch_keys: Literal["online", "momentum"] = "online"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    gradient_accumulation: int = 1
+    gradient_checkpointing: bool = False
+    deterministic: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    save_every_steps: int | None = None
+    save_every_minutes: float = 10.0
     num_threads: int | None = None
     seed: int = 42
 

@@ -70,8 +70,11 @@ def _has_clips_to_cut(job: Job) -> bool:
 
 
 def _training_config(job: Job) -> dict[str, Any]:
-    """All of the training section but the other stages' epochs: changing one stage retrains from that one on."""
+    """All of the training section that the weights depend on: no other stage's epochs, so that changing one stage
+    retrains from that one on, and not how often it is saved."""
     training = asdict(job.recipe.training) | {"epochs": job.recipe.training.epochs_of(job.encoder)}
+    for name in ("device", "save_every_steps", "save_every_minutes"):
+        del training[name]
     return {"model": asdict(job.recipe.model), "training": training}
 
 

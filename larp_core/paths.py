@@ -133,6 +133,14 @@ class DatasetPaths:
     def model(self, encoder: str) -> Path:
         return self.root / "models" / encoder
 
+    def training_state(self, encoder: str) -> Path:
+        """What a killed training goes on from; gone once it has finished."""
+        return self.root / "models" / f"{encoder}.state"
+
+    def tensorboard(self, encoder: str) -> Path:
+        """Event files of the encoder's last training."""
+        return self.root / "models" / f"{encoder}.tensorboard"
+
     def embeddings(self, encoder: str) -> Path:
         return self.root / "embeddings" / f"{encoder}.parquet"
 

@@ -32,6 +32,9 @@ class MomentumEncoder(nn.Module):
 class FeatureQueue(nn.Module):
     """First in, first out: unit vectors of both modalities of the last `size` tracks, and which tracks they are.
 
+    Any size goes with any batch: slots are taken round a ring, so `size` need not be a multiple of the batch (the
+    published code asserts that it is).
+
     Attributes:
         audio, text: float32 [Q, D].
         tracks: int64 [Q], NO_TRACK where nothing has been queued yet.

@@ -12,48 +12,72 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from larp_core.losses.encoded import Features
 from larp_core.model.modeling_larp import LarpModel, fuse_modalities
-from larp_core.training.track_data import TrackBatch, TrackData
+from larp_core.training import processes
+from larp_core.training.synced_norm import SyncedBatchNorm
+from larp_core.training.track_data import NO_MEL, TrackBatch, TrackData
 
 INFERENCE_BATCH = 64
 SETTLING_TRACKS = 256
 
 
 def encode(model: LarpModel, batch: TrackBatch) -> Features:
-    """Unit vectors [T, D] of both modalities; a missing one is zeros and marked as missing."""
-    has_audio, has_text = batch.has_audio, batch.has_text
+    """Unit vectors [T, D] of both modalities; a missing one is zeros and marked as missing.
+
+    Where the batch is shared out, each process encodes its share and gets everyone's features, with their gradient.
+    """
     return Features(
-        audio=_scattered(model, has_audio, lambda: model.get_audio_features(batch.input_features)),
+        audio=_scattered(
+            model, batch, batch.has_audio, batch.audio_rows, lambda: model.get_audio_features(batch.input_features)
+        ),
         text=_scattered(
             model,
-            has_text,
-            lambda: model.get_text_features(batch.input_ids[has_text], batch.attention_mask[has_text]),
+            batch,
+            batch.has_text,
+            batch.text_rows,
+            lambda: model.get_text_features(batch.input_ids[batch.text_rows], batch.attention_mask[batch.text_rows]),
         ),
-        has_audio=has_audio,
-        has_text=has_text,
+        has_audio=batch.has_audio,
+        has_text=batch.has_text,
     )
 
 
-def _scattered(model: LarpModel, present: Tensor, features: Callable[[], Tensor]) -> Tensor:
+def _scattered(
+    model: LarpModel, batch: TrackBatch, present: Tensor, rows: Tensor, features: Callable[[], Tensor]
+) -> Tensor:
     """Features of the present tracks put back in their rows."""
-    rows = torch.zeros(len(present), model.config.projection_dim, device=present.device)
-    if not present.any():
-        return rows
-    return rows.index_put((present.nonzero().squeeze(1),), features())
+    empty = torch.zeros(len(present), model.config.projection_dim, device=present.device)
+    num_present = int(present.sum())
+    if num_present == 0:
+        return empty
+    found = features()
+    if batch.num_shares == 1:
+        return empty.index_put((rows,), found)
+    if num_present < batch.num_shares:  # then every process has encoded all of them
+        found = found / batch.num_shares
+    return processes.summed(empty.index_put((rows,), found))
 
 
-def encode_all(model: LarpModel, data: TrackData, precision: str) -> Features:
-    """Features of every track of `data`, in inference mode; the model's training mode is put back."""
+def encode_all(model: LarpModel, data: TrackData, precision: str, *, shared_out: bool = False) -> Features:
+    """Features of every track of `data`, in inference mode; the model's training mode is put back.
+
+    Args:
+        shared_out: every process calls this, encodes some of the tracks and gets all features.
+    """
     device, was_training = model.device, model.training
+    num_shares, share = (processes.count(), processes.rank()) if shared_out else (1, 0)
     model.eval()
-    parts = []
+    num_tracks, width = len(data.track_ids), model.config.projection_dim
+    audio, text = (torch.zeros(num_tracks, width, device=device) for _ in range(2))
+    chunks = np.array_split(np.arange(num_tracks), max(1, -(-num_tracks // INFERENCE_BATCH)))
     with torch.inference_mode(), autocast(device, precision):
-        for positions in np.array_split(
-            np.arange(len(data.track_ids)), max(1, -(-len(data.track_ids) // INFERENCE_BATCH))
-        ):
-            parts.append(encode(model, data.batch(positions).to(device)))
+        for chunk in chunks[share::num_shares]:
+            part = encode(model, data.batch(chunk).to(device))
+            audio[chunk], text[chunk] = part.audio, part.text
     model.train(was_training)
-    names = ("audio", "text", "has_audio", "has_text")
-    return Features(*(torch.cat([getattr(part, name) for part in parts]).clone() for name in names))
+    if num_shares > 1:
+        audio, text = processes.summed(audio), processes.summed(text)
+    has_audio = torch.from_numpy(data.mel_rows != NO_MEL).to(device)
+    return Features(audio, text, has_audio, data.has_text.clone().to(device))
 
 
 def settle_batch_norms(model: LarpModel, data: TrackData, precision: str) -> None:
@@ -67,6 +91,8 @@ def settle_batch_norms(model: LarpModel, data: TrackData, precision: str) -> Non
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain average
+        if isinstance(norm, SyncedBatchNorm):
+            norm.synced = False  # every process settles them on the same tracks
     was_training = model.training
     model.train()
     positions = np.linspace(0, len(data.track_ids) - 1, min(SETTLING_TRACKS, len(data.track_ids))).astype(np.int64)
@@ -76,6 +102,8 @@ def settle_batch_norms(model: LarpModel, data: TrackData, precision: str) -> Non
     model.train(was_training)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+        if isinstance(norm, SyncedBatchNorm):
+            norm.synced = True
 
 
 def track_vectors(features: Features) -> np.ndarray:
@@ -86,6 +114,7 @@ def track_vectors(features: Features) -> np.ndarray:
 
 @contextlib.contextmanager
 def autocast(device: torch.device, precision: str) -> Iterator[None]:
-    """bf16 mixed precision where the recipe asks for it; float32 otherwise."""
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+    """Half precision, bf16 or fp16, where the recipe asks for it; float32 otherwise."""
+    half = torch.float16 if precision == "fp16" else torch.bfloat16
+    with torch.autocast(device.type, dtype=half, enabled=precision != "fp32"):
         yield

@@ -1,54 +1,42 @@
-"""The one training loop. It knows losses by name only; which stage they make up is the objective's business."""
+"""The one training loop. It knows losses by name only; which stage they make up is the objective's business.
+
+From here one sees how training goes: draw, encode, losses, step; validate after each epoch, keep the best, save.
+"""
 
 from __future__ import annotations
 
-import copy
+import contextlib
 import logging
-import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 
 import torch
-from torch.optim import Adam
-from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
 from larp_core.config import TrainingConfig
+from larp_core.training import processes
+from larp_core.training.faults import check_losses, telling_what_fits
 from larp_core.training.objective import Objective
-from larp_core.training.sampler import Sampler
+from larp_core.training.records import EpochRecord, TrainingResult
+from larp_core.training.run import Run, start_run
+from larp_core.training.sampler import Draw, Sampler
+from larp_core.training.signals import Stop, noted_signals
+from larp_core.training.state import StateFolder
 from larp_core.training.track_data import TrackData
+from larp_core.training.watch import Watch
 
 logger = logging.getLogger(__name__)
 
-LARGEST_WARMUP_SHARE = 0.2
-
 
 @dataclass(frozen=True)
-class EpochRecord:
-    """One point of the training curve; epoch 0 is the stage's starting weights, with no loss."""
+class RunFiles:
+    """What a run keeps beside its model: its states, and event files for TensorBoard."""
 
-    epoch: int
-    valid_recall_at_10: float
-    loss: float | None = None
-    losses: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    tracks_per_second: float = 0.0
-
-    def without_timing(self) -> dict[str, Any]:
-        """What is the same when the epoch is trained again, so that whatever reads it need not be made again."""
-        timing = ("seconds", "tracks_per_second")
-        return {name: value for name, value in asdict(self).items() if name not in timing}
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """The curve, the best epoch by validation, and the model's weights after it."""
-
-    curve: list[EpochRecord]
-    best_epoch: int
-    best_state: dict[str, Any]
+    states: StateFolder
+    tensorboard: Path
 
 
 def train(
@@ -58,91 +46,155 @@ def train(
     validate: Callable[[], float],
     config: TrainingConfig,
     epochs: int,
+    files: RunFiles | None = None,
 ) -> TrainingResult:
     """Trains for at most `epochs`, stopping after `config.patience` without a better validation Recall@10.
 
     The best epoch is chosen among those trained, epoch 0 excepted: a stage's row in the tables shows what its own
-    training did, even where that is harm.
+    training did, even where that is harm. With `files`, a run that was killed goes on from its last state.
+
+    Raises:
+        UserError: a loss that isn't finite; out of memory.
+        SystemExit: SIGINT or SIGTERM, after the state has been saved.
     """
-    optimizer = Adam(
-        [parameter for parameter in objective.parameters() if parameter.requires_grad],
-        lr=config.learning_rate,
-        betas=config.adam_betas,
-        weight_decay=config.weight_decay,
-    )
-    scheduler = LambdaLR(optimizer, cosine_with_warmup(config.warmup_steps, epochs * sampler.steps_per_epoch))
-    objective.prepare(data)
-    curve = [EpochRecord(epoch=0, valid_recall_at_10=validate())]
-    logger.info("epoch 0/%d: validation Recall@10 %.4f before the first step", epochs, curve[0].valid_recall_at_10)
-    best_epoch, best_state = 0, copy.deepcopy(objective.model.state_dict())
-    for epoch in range(1, epochs + 1):
-        record = _run_epoch(objective, data, sampler, validate, optimizer, scheduler, config, epoch)
-        curve.append(record)
-        logger.info(_describe(record, epochs))
-        if best_epoch == 0 or record.valid_recall_at_10 > curve[best_epoch].valid_recall_at_10:
-            best_epoch, best_state = epoch, copy.deepcopy(objective.model.state_dict())
-        if config.patience is not None and epoch - best_epoch >= config.patience:
-            logger.info("no better epoch since %d: stopping early", best_epoch)
-            break
-    return TrainingResult(curve, best_epoch, best_state)
+    steps_per_epoch = -(-sampler.steps_per_epoch // config.gradient_accumulation)
+    run = start_run(objective, config, epochs * steps_per_epoch)
+    trainer = _Trainer(run, data, sampler, config, epochs, files)
+    with (
+        telling_what_fits(config),
+        trainer.ready(),
+        noted_signals() if files else contextlib.nullcontext(Stop()) as stop,
+    ):
+        if not run.progress.curve:
+            objective.prepare(data)
+            run.progress.curve.append(EpochRecord(epoch=0, valid_recall_at_10=validate()))
+            run.keep_best()
+            trainer.watch.epoch(run.progress.curve[0], step=0)
+        while not trainer.is_over():
+            trainer.train_epoch(stop)
+            trainer.end_epoch(validate(), stop)
+    return TrainingResult(run.progress.curve, run.progress.best_epoch, run.best_state)
 
 
-def cosine_with_warmup(warmup_steps: int, total_steps: int) -> Callable[[int], float]:
-    """The learning rate's factor at a step: linear from 0 to 1, then half a cosine to 0 at `total_steps`.
+class _Trainer:
+    """The loop's steps over one run."""
 
-    A run too short for the recipe's warm-up spends a fifth of its steps on it.
-    """
-    warmup = max(1, min(warmup_steps, int(total_steps * LARGEST_WARMUP_SHARE)))
+    def __init__(
+        self,
+        run: Run,
+        data: TrackData,
+        sampler: Sampler,
+        config: TrainingConfig,
+        epochs: int,
+        files: RunFiles | None,
+    ) -> None:
+        self.run, self.data, self.sampler, self.config, self.epochs = run, data, sampler, config, epochs
+        self.states = files.states if files else None
+        tensorboard = files.tensorboard if files and processes.is_main() else None
+        self.watch = Watch(tensorboard, sampler.steps_per_epoch, epochs)
+        self.last_save = time.monotonic()
 
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total_steps - warmup))))
+    @contextlib.contextmanager
+    def ready(self) -> Iterator[None]:
+        """Goes on from the last state, if there is one, with the event files open."""
+        if self.states is not None:
+            with processes.together():
+                name = self.states.latest() if processes.is_main() else None
+            if name := processes.told(name):
+                with processes.together():
+                    self.run.restore(self.states.load(name))
+                place = self.run.progress
+                logger.info("going on from epoch %d, batch %d", place.epoch, place.draws)
+        with self.watch.running(self.run.progress.step):
+            yield
 
-    return factor
+    def is_over(self) -> bool:
+        """After the last epoch, or `patience` epochs without a better one."""
+        progress, patience = self.run.progress, self.config.patience
+        trained = len(progress.curve) - 1
+        if trained < self.epochs and patience is not None and trained - progress.best_epoch >= patience:
+            logger.info("no better epoch since %d: stopping early", progress.best_epoch)
+            return True
+        return trained >= self.epochs
 
+    def train_epoch(self, stop: Stop) -> None:
+        """From the batch where the run is to the epoch's last one."""
+        progress = self.run.progress
+        self.run.objective.train()
+        draws = self.sampler.epoch(progress.epoch, progress.draws)
+        bar = tqdm(
+            total=self.sampler.steps_per_epoch,
+            initial=progress.draws,
+            desc=f"epoch {progress.epoch}",
+            mininterval=5,
+            leave=False,
+            disable=not processes.is_main(),
+        )
+        with bar:
+            while group := list(islice(draws, self.config.gradient_accumulation)):
+                started = time.monotonic()
+                losses = self._step(group)
+                progress.seconds += time.monotonic() - started
+                self.watch.step(progress, losses, self.run.learning_rate)
+                bar.update(len(group))
+                self._save_where_due(stop)
 
-def _run_epoch(
-    objective: Objective,
-    data: TrackData,
-    sampler: Sampler,
-    validate: Callable[[], float],
-    optimizer: Adam,
-    scheduler: LambdaLR,
-    config: TrainingConfig,
-    epoch: int,
-) -> EpochRecord:
-    objective.train()
-    started, num_tracks = time.monotonic(), 0
-    totals: dict[str, float] = {}
-    steps = tqdm(sampler.epoch(epoch), total=sampler.steps_per_epoch, desc=f"epoch {epoch}", mininterval=5, leave=False)
-    for step, draw in enumerate(steps):
-        batch = data.batch(draw.tracks).with_hidden_tokens(config.token_dropout).to(objective.model.device)
-        losses = objective.losses(draw, batch, epoch - 1 + step / sampler.steps_per_epoch)
-        loss = torch.stack(list(losses.values())).mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        scheduler.step()
-        num_tracks += len(draw.tracks)
-        for name, value in losses.items():
-            totals[name] = totals.get(name, 0.0) + value.item()
-    seconds = time.monotonic() - started
-    means = {name: total / sampler.steps_per_epoch for name, total in totals.items()}
-    return EpochRecord(
-        epoch=epoch,
-        valid_recall_at_10=validate(),
-        loss=sum(means.values()) / len(means),
-        losses=means,
-        seconds=round(seconds, 2),
-        tracks_per_second=round(num_tracks / seconds, 1),
-    )
+    def _step(self, group: list[Draw]) -> dict[str, float]:
+        """One optimiser step on the mean gradient of a group of batches. Returns the last batch's losses."""
+        run = self.run
+        run.optimizer.zero_grad(set_to_none=True)
+        values: dict[str, float] = {}
+        for number, draw in enumerate(group, start=1):
+            with contextlib.nullcontext() if number == len(group) else run.unsynced():
+                batch = self.data.batch(draw.tracks, processes.rank(), processes.count())
+                batch = batch.with_hidden_tokens(self.config.token_dropout).to(run.objective.model.device)
+                done = run.progress.epoch - 1 + run.progress.draws / self.sampler.steps_per_epoch
+                losses = run.forward(draw, batch, done)
+                loss = torch.stack(list(losses.values())).mean()
+                run.scaler.scale(loss / len(group)).backward()
+            values = {name: value.item() for name, value in losses.items()}
+            place = f"epoch {run.progress.epoch}, batch {run.progress.draws + 1}"
+            check_losses(values, draw.tracks, self.data, place)
+            run.progress.count(values, len(draw.tracks))
+        run.step()
+        return values
 
+    def end_epoch(self, valid_recall_at_10: float, stop: Stop) -> None:
+        """Puts the epoch on the curve, keeps its weights where they are the best, saves."""
+        progress = self.run.progress
+        record = progress.end_epoch(valid_recall_at_10)
+        self.watch.epoch(record, progress.step)
+        if (
+            not progress.best_epoch
+            or record.valid_recall_at_10 > progress.curve[progress.best_epoch].valid_recall_at_10
+        ):
+            progress.best_epoch = record.epoch
+            self.run.keep_best()
+        self._save()
+        self._leave(processes.largest(stop.signal)[0])
 
-def _describe(record: EpochRecord, epochs: int) -> str:
-    parts = ", ".join(f"{name} {value:.3f}" for name, value in record.losses.items())
-    left = (epochs - record.epoch) * record.seconds
-    return (
-        f"epoch {record.epoch}/{epochs}: loss {record.loss:.3f} ({parts}), validation Recall@10 "
-        f"{record.valid_recall_at_10:.4f}, {record.tracks_per_second:.0f} tracks/s, at most {left:.0f} s left"
-    )
+    def _save_where_due(self, stop: Stop) -> None:
+        """Saves every so many steps or minutes, and before it leaves on a signal."""
+        if self.states is None:
+            return
+        every = self.config.save_every_steps
+        due = time.monotonic() - self.last_save > 60 * self.config.save_every_minutes
+        due = due or (every is not None and self.run.progress.step % every == 0)
+        signal, due_anywhere = processes.largest(stop.signal, int(due))
+        if signal or due_anywhere:
+            self._save()
+        self._leave(signal)
+
+    def _leave(self, signal: int) -> None:
+        if signal:
+            logger.info("stopped by signal %d, state saved: the same command goes on from here", signal)
+            raise SystemExit(128 + signal)
+
+    def _save(self) -> None:
+        """Every process hands over its part, the main one writes."""
+        if self.states is None:
+            return
+        state = self.run.state()
+        if processes.is_main():
+            self.states.save(self.run.progress.epoch, self.run.progress.draws, state)
+        self.last_save = time.monotonic()

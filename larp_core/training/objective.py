@@ -5,13 +5,15 @@ Stage 1 is WTC, stage 2 adds TTC, stage 3 adds TPC (paper, equations 7 to 9); CL
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from larp_core.config import ModelConfig, TrainingConfig
 from larp_core.data.csr import TrainGraph
@@ -40,6 +42,10 @@ class StagePlan:
         return "ttc" in self.losses
 
 
+TABLES = ("audio", "text", "has_audio", "has_text")
+OF_THE_MODEL = "fuse."
+"""Names of the playlist fusion in the objective's state, where it stands as a part of the model already."""
+
 GraphRelation = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 PLANS = {
@@ -52,40 +58,61 @@ PLANS = {
 }
 
 
-class Objective(Protocol):
-    """What the loop trains."""
+class Objective(nn.Module):
+    """What the loop trains. Called, it returns the losses of a batch."""
 
-    model: LarpModel
-
-    def prepare(self, data: TrackData) -> None: ...
-
-    def losses(self, draw: Draw, batch: TrackBatch, epoch_progress: float) -> dict[str, Tensor]: ...
-
-    def parameters(self) -> Iterator[nn.Parameter]: ...
-
-    def train(self, mode: bool = True) -> nn.Module: ...
-
-
-class ClapObjective(nn.Module):
-    """CLAP-FT: the towers alone under symmetric InfoNCE."""
-
-    def __init__(self, model: LarpModel, temperature: float, training: TrainingConfig) -> None:
+    def __init__(self, model: LarpModel, training: TrainingConfig) -> None:
         super().__init__()
         self.model = model
-        self.temperature = temperature
         self.training_config = training
 
     def prepare(self, data: TrackData) -> None:
-        """Nothing is cached."""
+        """Before the first step of a run that isn't resumed."""
 
-    def losses(self, draw: Draw, batch: TrackBatch, epoch_progress: float) -> dict[str, Tensor]:
+    def forward(self, draw: Draw, batch: TrackBatch, epoch_progress: float) -> dict[str, Tensor]:
+        """The stage's losses by name.
+
+        Args:
+            batch: inputs of `draw.tracks`, or this process's share of them.
+            epoch_progress: epochs done so far, with fractions, for the ramp of soft labels.
+        """
+        raise NotImplementedError
+
+    def follow(self) -> None:
+        """After each optimiser step."""
+
+    def resumable(self) -> dict[str, Tensor]:
+        """Every tensor that a run goes on from, by name."""
+        return self.state_dict()
+
+    def load_resumable(self, tensors: dict[str, Tensor]) -> None:
+        """Puts `resumable` back."""
+        self.load_state_dict(tensors)
+
+    def checkpoint_layers(self) -> None:
+        """Has the towers' layers computed again in the backward pass, which spares their activations."""
+        again = functools.partial(checkpoint, use_reentrant=False)
+        for layer in self.model.modules():
+            if isinstance(layer, GradientCheckpointingLayer):
+                layer.gradient_checkpointing = True
+                layer._gradient_checkpointing_func = again  # type: ignore[assignment]
+
+
+class ClapObjective(Objective):
+    """CLAP-FT: the towers alone under symmetric InfoNCE."""
+
+    def __init__(self, model: LarpModel, temperature: float, training: TrainingConfig) -> None:
+        super().__init__(model, training)
+        self.temperature = temperature
+
+    def forward(self, draw: Draw, batch: TrackBatch, epoch_progress: float) -> dict[str, Tensor]:
         tracks = torch.from_numpy(draw.tracks).to(self.model.device)
         with autocast(self.model.device, self.training_config.precision):
             features = encode(self.model, batch)
         return {"clap": clap_contrast(features, tracks, self.temperature, self.training_config.label_smoothing)}
 
 
-class LarpObjective(nn.Module):
+class LarpObjective(Objective):
     """LARP's losses with their momentum encoder, queue and, in stage 3, lookup tables.
 
     Attributes:
@@ -97,11 +124,9 @@ class LarpObjective(nn.Module):
     def __init__(
         self, model: LarpModel, plan: StagePlan, graph: TrainGraph, recipe: ModelConfig, training: TrainingConfig
     ) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model, training)
         self.plan = plan
         self.graph = graph
-        self.training_config = training
         self.temperature = recipe.temperature
         self.momentum = MomentumEncoder(model, recipe.momentum)
         self.queue = FeatureQueue(recipe.queue_size, recipe.projection)
@@ -110,19 +135,32 @@ class LarpObjective(nn.Module):
     def prepare(self, data: TrackData) -> None:
         """First rows of the lookup tables: the stage's starting weights over every train track."""
         if "tpc" in self.plan.losses:
-            self.tables = encode_all(self.model, data, self.training_config.precision)
+            self.tables = encode_all(self.model, data, self.training_config.precision, shared_out=True)
 
-    def losses(self, draw: Draw, batch: TrackBatch, epoch_progress: float) -> dict[str, Tensor]:
-        """The stage's losses by name.
+    def follow(self) -> None:
+        self.momentum.follow(self.model)
 
-        Args:
-            batch: inputs of `draw.tracks`.
-            epoch_progress: epochs done so far, with fractions, for the ramp of soft labels.
-        """
+    def resumable(self) -> dict[str, Tensor]:
+        """Model, momentum model, queue and tables."""
+        tensors = {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(OF_THE_MODEL)}
+        if "tpc" in self.plan.losses:
+            tensors |= {f"tables.{name}": getattr(self.tables, name) for name in TABLES}
+        return tensors
+
+    def load_resumable(self, tensors: dict[str, Tensor]) -> None:
+        tables = {
+            name: tensors[f"tables.{name}"].to(self.model.device) for name in TABLES if f"tables.{name}" in tensors
+        }
+        if tables:
+            self.tables = Features(**tables)
+        own = {name: tensor for name, tensor in tensors.items() if not name.startswith("tables.")}
+        fusion = {f"{OF_THE_MODEL}{name}": tensor for name, tensor in self.fuse.state_dict().items()}
+        self.load_state_dict(fusion | own)
+
+    def forward(self, draw: Draw, batch: TrackBatch, epoch_progress: float) -> dict[str, Tensor]:
         with autocast(self.model.device, self.training_config.precision):
             online = encode(self.model, batch)
             with torch.no_grad():
-                self.momentum.follow(self.model)
                 slow = encode(self.momentum.model, batch)
         step = self._encoded(draw, online, slow, epoch_progress)
         found: dict[str, Tensor] = {}

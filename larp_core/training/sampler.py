@@ -34,6 +34,7 @@ class Sampler:
 
     Attributes:
         anchors: [N], the train tracks that can be anchors.
+        batch_size: pairs in a step, of all processes together: each draws the whole step and encodes its share.
         pairs: False in stage 1, which takes twice the tracks so that a step costs the same.
         num_neighbours: |J| of stage 3, else 0.
     """
@@ -55,12 +56,17 @@ class Sampler:
     def steps_per_epoch(self) -> int:
         return len(self.anchors) // self.num_anchors
 
-    def epoch(self, number: int) -> Iterator[Draw]:
-        """The steps of one epoch; what is left over after the last full step waits for another order."""
+    def epoch(self, number: int, start: int = 0) -> Iterator[Draw]:
+        """The steps of one epoch from step `start`; what is left over after the last full step waits for another order.
+
+        Steps before `start` are drawn too, and dropped: what follows is the same as if they had been trained on.
+        """
         rng = np.random.default_rng([self.seed, number])
         order = rng.permutation(self.anchors)
         for step in range(self.steps_per_epoch):
-            yield self._draw(rng, order[step * self.num_anchors : (step + 1) * self.num_anchors])
+            draw = self._draw(rng, order[step * self.num_anchors : (step + 1) * self.num_anchors])
+            if step >= start:
+                yield draw
 
     def _draw(self, rng: np.random.Generator, anchors: np.ndarray) -> Draw:
         if not self.pairs:

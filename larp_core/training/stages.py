@@ -1,76 +1,54 @@
 """Training one stage from files to a `save_pretrained` folder: what the GPU jobs run.
 
-`train_stage` is the step of the graph; `StageInputs` and `run_stage` are the same without a graph, for experiments.
+`train_stage` is the step of the graph; `StageInputs.load` and `run_stage` are the same without one, for experiments.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from larp_core import memo
-from larp_core.audio.mels import load_mels
-from larp_core.benchmark.holdouts import Holdouts, load_holdouts
+from larp_core.benchmark.holdouts import Holdouts
 from larp_core.benchmark.itemknn import evaluate_itemknn
 from larp_core.benchmark.metrics import random_values
-from larp_core.data.csr import TrainGraph, load_train_graph
+from larp_core.config import TrainingConfig
 from larp_core.errors import UserError
-from larp_core.files import hash_of, make_folder, write_json, write_text
+from larp_core.files import make_folder, write_json, write_text
 from larp_core.graph_of_steps import TRAINED
 from larp_core.model.card import model_card
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
 from larp_core.model.processing_larp import LarpProcessor
-from larp_core.model.vocabulary import make_tokenizer
 from larp_core.paths import DatasetPaths
 from larp_core.recipes import Recipe
 from larp_core.steps import Job, Report
+from larp_core.training import processes
 from larp_core.training.encode import encode_all, settle_batch_norms, track_vectors
-from larp_core.training.loop import TrainingResult, train
+from larp_core.training.faults import NonFiniteError, check_vectors
+from larp_core.training.inputs import StageInputs, check_parent, data_fingerprint
+from larp_core.training.loop import RunFiles, train
 from larp_core.training.objective import PLANS, ClapObjective, LarpObjective, Objective
+from larp_core.training.records import TrainingResult
 from larp_core.training.sampler import Sampler
-from larp_core.training.track_data import TrackData, load_captions, load_track_data
+from larp_core.training.state import StateFolder
+from larp_core.training.synced_norm import sync_batch_norms
+from larp_core.training.watch import peak_memory
 
 logger = logging.getLogger(__name__)
 
 VALIDATION_K = 10
-
-
-@dataclass(frozen=True)
-class StageInputs:
-    """All that a stage reads: train and validation tracks, the train graph, validation playlists."""
-
-    tokenizer: PreTrainedTokenizerBase
-    train: TrackData
-    valid: TrackData
-    graph: TrainGraph
-    holdouts: Holdouts
-
-    @classmethod
-    def load(cls, paths: DatasetPaths, recipe: Recipe, parent: Path | None) -> StageInputs:
-        """Reads the dataset's files; the vocabulary is the parent stage's, or made by the recipe."""
-        tokenizer = (
-            AutoTokenizer.from_pretrained(parent)
-            if parent
-            else make_tokenizer(recipe.model.text, _train_captions(paths))
-        )
-        graph, holdouts, mels = load_train_graph(paths.graph), load_holdouts(paths, "valid"), load_mels(paths)
-        max_tokens = recipe.model.text.max_tokens
-        return cls(
-            tokenizer=tokenizer,
-            train=load_track_data(paths, graph.track_ids, tokenizer, max_tokens, mels),
-            valid=load_track_data(paths, np.sort(holdouts.candidates), tokenizer, max_tokens, mels),
-            graph=graph,
-            holdouts=holdouts,
-        )
 
 
 def train_stage(job: Job) -> Report:
@@ -80,12 +58,23 @@ def train_stage(job: Job) -> Report:
         UserError: no train track has what the stage contrasts.
     """
     paths, recipe, stage = job.paths, job.recipe, job.encoder
+    processes.start(recipe.training.device)
     parent_stage = TRAINED[stage][1]
     parent = paths.model(parent_stage) if parent_stage else None
     if recipe.training.num_threads:
         torch.set_num_threads(recipe.training.num_threads)
-    inputs = StageInputs.load(paths, recipe, parent)
-    model, result = run_stage(stage, inputs, recipe, parent)
+    with processes.together():
+        if parent_stage:
+            check_parent(job, parent_stage)
+        inputs = StageInputs.load(paths, recipe, parent)
+    fingerprint = memo.fingerprint(job)
+    states = StateFolder(paths.training_state(stage), fingerprint, processes.count())
+    try:
+        model, result = run_stage(stage, inputs, recipe, parent, files=RunFiles(states, paths.tensorboard(stage)))
+    except NonFiniteError as error:
+        raise UserError(f"{error.why}; tracks: {_with_uris(paths, error.track_ids)}") from None
+    if not processes.is_main():
+        return Report(num_rows=len(inputs.train.track_ids))
     record = {
         "encoder": stage,
         "dataset": job.dataset,
@@ -94,13 +83,17 @@ def train_stage(job: Job) -> Report:
         "seed": recipe.training.seed,
         "parent": parent_stage,
         "pretrained": _pretrained(recipe),
-        "data_fingerprint": hash_of(memo.upstream_digests(job)),
+        "data_fingerprint": data_fingerprint(job),
+        "training_fingerprint": fingerprint,
+        "num_processes": processes.count(),
         "best_epoch": result.best_epoch,
         "curve": [entry.without_timing() for entry in result.curve],
         "random_recall_at_10": random_recall(inputs.holdouts),
     }
     save_model(paths.model(stage), model, inputs.tokenizer, record)
-    return _report(job, result, inputs, record)
+    report = _report(job, result, inputs, record)
+    states.remove()
+    return report
 
 
 def run_stage(
@@ -109,47 +102,92 @@ def run_stage(
     recipe: Recipe,
     parent: Path | LarpModel | None,
     keep: Literal["best", "last"] = "best",
+    files: RunFiles | None = None,
 ) -> tuple[LarpModel, TrainingResult]:
     """Trains `stage` from `parent`'s weights, or from new ones; the returned model holds the weights of the epoch that
-    was best on validation, or those of the last one trained."""
+    was best on validation, or those of the last one trained. With `files`, a killed run goes on from its last state."""
     training, plan = recipe.training, PLANS[stage]
-    model = on_best_device(_starting_model(inputs, recipe, parent))
-    torch.manual_seed(training.seed)
-    anchors = _anchors(stage, inputs)
-    sampler = Sampler(
-        inputs.graph,
-        anchors,
-        training.batch_size,
-        pairs=plan.pairs,
-        num_neighbours=training.num_neighbours if "tpc" in plan.losses else 0,
-        seed=training.seed,
-    )
-    objective: Objective
-    if "clap" in plan.losses:
-        objective = ClapObjective(model, recipe.model.temperature, training)
-    else:
-        objective = LarpObjective(model, plan, inputs.graph, recipe.model, training).to(model.device)
-    logger.info("%s: %d anchors, %d steps an epoch, on %s", stage, len(anchors), sampler.steps_per_epoch, model.device)
-    result = train(
-        objective,
-        inputs.train,
-        sampler,
-        lambda: validation_recall(model, inputs, training.precision),
-        training,
-        _epochs(stage, inputs, recipe),
-    )
+    device = processes.start(training.device).device
+    with _deterministic(training.deterministic):
+        model: LarpModel = _starting_model(inputs, recipe, parent).to(device)
+        if processes.count() > 1:
+            sync_batch_norms(model)
+        torch.manual_seed(training.seed + processes.rank())
+        sampler = _sampler(stage, inputs, training)
+        objective: Objective
+        if "clap" in plan.losses:
+            objective = ClapObjective(model, recipe.model.temperature, training)
+        else:
+            objective = LarpObjective(model, plan, inputs.graph, recipe.model, training).to(device)
+        if training.gradient_checkpointing:
+            objective.checkpoint_layers()
+        result = train(
+            objective,
+            inputs.train,
+            sampler,
+            lambda: validation_recall(model, inputs, training.precision),
+            training,
+            _epochs(stage, inputs, recipe),
+            files,
+        )
     if keep == "best":
         model.load_state_dict(result.best_state)
     return model.eval(), result
 
 
+def _sampler(stage: str, inputs: StageInputs, training: TrainingConfig) -> Sampler:
+    """The stage's draws: a step holds `batch_size` pairs of each process.
+
+    Raises:
+        UserError: fewer than two anchors, with nothing to tell apart.
+    """
+    plan, anchors = PLANS[stage], _anchors(stage, inputs)
+    sampler = Sampler(
+        inputs.graph,
+        anchors,
+        training.batch_size * processes.count(),
+        pairs=plan.pairs,
+        num_neighbours=training.num_neighbours if "tpc" in plan.losses else 0,
+        seed=training.seed,
+    )
+    logger.info("%s: %d anchors, %d batches an epoch", stage, len(anchors), sampler.steps_per_epoch)
+    wanted = sampler.batch_size * (1 if plan.pairs else 2)
+    if sampler.num_anchors < wanted:
+        logger.warning("%s: a batch holds all %d anchors, not the %d asked for", stage, len(anchors), wanted)
+    return sampler
+
+
+@contextlib.contextmanager
+def _deterministic(wanted: bool) -> Iterator[None]:
+    """Only algorithms that repeat to the bit; one that can't raises."""
+    before = torch.are_deterministic_algorithms_enabled()
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def _with_uris(paths: DatasetPaths, track_ids: np.ndarray) -> str:
+    uri_of = dict(pl.read_parquet(paths.tracks, columns=["track_id", "track_uri"]).iter_rows())
+    return ", ".join(f"{track_id} ({uri_of.get(track_id, 'no uri')})" for track_id in track_ids.tolist())
+
+
 def validation_recall(model: LarpModel, inputs: StageInputs, precision: str) -> float:
-    """Mean Recall@10 of ItemKNN on the validation playlists; the model is left as it will be saved."""
+    """Mean Recall@10 of ItemKNN on the validation playlists; the model is left as it will be saved.
+
+    All processes encode, and the main one's figure is everyone's."""
     if model.config.norm == "batch":
         settle_batch_norms(model, inputs.train, precision)
-    vectors = track_vectors(encode_all(model, inputs.valid, precision))
-    frame = evaluate_itemknn(inputs.holdouts, inputs.valid.track_ids, vectors, (VALIDATION_K,))
-    return float(frame.filter(pl.col("metric") == "recall")["value"].mean())  # type: ignore[arg-type]
+    vectors = track_vectors(encode_all(model, inputs.valid, precision, shared_out=True))
+    check_vectors(vectors, inputs.valid, inputs.train)
+    recall = 0.0
+    if processes.is_main():
+        frame = evaluate_itemknn(inputs.holdouts, inputs.valid.track_ids, vectors, (VALIDATION_K,))
+        recall = float(frame.filter(pl.col("metric") == "recall")["value"].mean())  # type: ignore[arg-type]
+    return float(processes.told(recall))
 
 
 def random_recall(holdouts: Holdouts) -> float:
@@ -192,34 +230,31 @@ def _starting_model(inputs: StageInputs, recipe: Recipe, parent: Path | LarpMode
 def _anchors(stage: str, inputs: StageInputs) -> np.ndarray:
     """Train tracks that the stage can contrast: both modalities for a stage without pairs, any one otherwise.
 
-    Where no track at all has both, a stage without pairs hands its weights on: see `_epochs`.
+    Where fewer than two tracks have both, a stage without pairs hands its weights on: see `_epochs`.
     """
     has_audio, has_text = inputs.train.mel_rows >= 0, inputs.train.has_text.numpy()
     usable = has_audio | has_text
     if PLANS[stage].pairs:
         usable = usable & (inputs.graph.num_pairable > 0)
-    elif (has_audio & has_text).any():
+    elif (has_audio & has_text).sum() >= 2:
         usable = has_audio & has_text
     anchors = np.flatnonzero(usable)
-    if len(anchors) == 0:
+    if len(anchors) < 2:
         needed = "a playlist to share and a clip or a caption" if PLANS[stage].pairs else "a clip or a caption"
         raise UserError(
-            f"{stage}: none of the {len(usable)} train tracks has {needed}; see the mp3 ledger for the reasons"
+            f"{stage}: {len(anchors) or 'none'} of the {len(usable)} train tracks has {needed}, and a contrast needs "
+            f"two; see the mp3 ledger for the reasons"
         )
     return anchors
 
 
 def _epochs(stage: str, inputs: StageInputs, recipe: Recipe) -> int:
-    """The recipe's epochs; none for a stage within tracks in a world where no track has both a clip and a caption."""
+    """The recipe's epochs; none for a stage within tracks where fewer than two of them have both."""
     both = (inputs.train.mel_rows >= 0) & inputs.train.has_text.numpy()
-    if PLANS[stage].pairs or both.any():
+    if PLANS[stage].pairs or both.sum() >= 2:
         return recipe.training.epochs_of(stage)
-    logger.warning("%s: no train track has both a clip and a caption; the weights are handed on as they are", stage)
+    logger.warning("%s: fewer than two train tracks have clip and caption; the weights are handed on", stage)
     return 0
-
-
-def _train_captions(paths: DatasetPaths) -> list[str]:
-    return load_captions(paths, "train")["caption"].to_list()
 
 
 def _pretrained(recipe: Recipe) -> bool:
@@ -239,6 +274,8 @@ def _report(job: Job, result: TrainingResult, inputs: StageInputs, record: dict[
             "valid_recall_at_10_before": result.curve[0].valid_recall_at_10,
             "random_recall_at_10": record["random_recall_at_10"],
             "tracks_per_second": best.tracks_per_second,
+            "num_processes": processes.count(),
+            **peak_memory(),
             "num_train_tracks_with_audio": int((inputs.train.mel_rows >= 0).sum()),
             "data_fingerprint": record["data_fingerprint"],
         },

@@ -21,13 +21,24 @@ NO_MEL = -1
 
 @dataclass(frozen=True)
 class TrackBatch:
-    """Inputs of T tracks. `input_features` holds those with audio only, in order: [T with audio, 1, 1001, 64]."""
+    """Inputs of T tracks, or one process's share of them.
+
+    Attributes:
+        input_ids, attention_mask: int64 [T, L].
+        input_features: float32 [len(audio_rows), 1, 1001, 64].
+        has_audio, has_text: bool [T].
+        audio_rows, text_rows: which of the T tracks are to be encoded here, ascending.
+        num_shares: over how many processes the tracks are shared out.
+    """
 
     input_ids: Tensor
     attention_mask: Tensor
     input_features: Tensor
     has_audio: Tensor
     has_text: Tensor
+    audio_rows: Tensor
+    text_rows: Tensor
+    num_shares: int = 1
 
     def with_hidden_tokens(self, share: float) -> TrackBatch:
         """A random `share` of the tokens takes no part in attention; CLS always does."""
@@ -38,7 +49,10 @@ class TrackBatch:
         return replace(self, attention_mask=self.attention_mask.masked_fill(hidden, 0))
 
     def to(self, device: torch.device) -> TrackBatch:
-        return TrackBatch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__))
+        moved: dict[str, Any] = {
+            name: value.to(device, non_blocking=True) for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)
@@ -60,20 +74,29 @@ class TrackData:
     mel_rows: np.ndarray
     mels: np.ndarray
 
-    def batch(self, positions: np.ndarray) -> TrackBatch:
-        """The inputs of the tracks at `positions` [T]; captions are cut to the longest of them."""
+    def batch(self, positions: np.ndarray, share: int = 0, num_shares: int = 1) -> TrackBatch:
+        """The inputs of the tracks at `positions` [T], or one share of them; captions are cut to the longest of all."""
         index = torch.from_numpy(positions.astype(np.int64))
         attention_mask = self.attention_mask[index]
         longest = max(int(attention_mask.sum(1).max()), 1)
-        rows = self.mel_rows[positions]
-        mels = np.asarray(self.mels[rows[rows != NO_MEL]], dtype=np.float32)
+        rows, has_text = self.mel_rows[positions], self.has_text[index]
+        audio_rows = _share(np.flatnonzero(rows != NO_MEL), share, num_shares)
+        mels = np.asarray(self.mels[rows[audio_rows]], dtype=np.float32)
         return TrackBatch(
             input_ids=self.input_ids[index, :longest],
             attention_mask=attention_mask[:, :longest],
             input_features=torch.from_numpy(mels).unsqueeze(1),
             has_audio=torch.from_numpy(rows != NO_MEL),
-            has_text=self.has_text[index],
+            has_text=has_text,
+            audio_rows=torch.from_numpy(audio_rows),
+            text_rows=torch.from_numpy(_share(np.flatnonzero(has_text.numpy()), share, num_shares)),
+            num_shares=num_shares,
         )
+
+
+def _share(rows: np.ndarray, share: int, num_shares: int) -> np.ndarray:
+    """Every `num_shares`-th row, so that each process has as much to do; all rows where there are fewer than shares."""
+    return rows[share::num_shares] if len(rows) >= num_shares else rows
 
 
 def load_captions(paths: DatasetPaths, split: str) -> pl.DataFrame:

@@ -25,7 +25,7 @@ def stepped() -> tuple[LarpObjective, StageInputs, np.ndarray, TrackBatch, torch
     before = objective.tables.audio.clone()
     draw = next(iter(Sampler(inputs.graph, np.arange(24), 4, pairs=True, num_neighbours=3, seed=1).epoch(1)))
     batch = inputs.train.batch(draw.tracks)
-    losses = objective.losses(draw, batch, 0.0)
+    losses = objective(draw, batch, 0.0)
     torch.stack(list(losses.values())).sum().backward()
     return objective, inputs, draw.tracks, batch, before
 

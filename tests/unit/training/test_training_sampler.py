@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from larp_core.data.csr import TrainGraph
-from larp_core.training.loop import cosine_with_warmup
 from larp_core.training.sampler import Sampler
+from larp_core.training.schedule import cosine_with_warmup
 
 
 def make_sampler(graph: TrainGraph, **changes: object) -> Sampler:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import polars as pl
 import torch
 
 from larp_core.benchmark.holdouts import Holdouts
-from larp_core.data.csr import TrainGraph
+from larp_core.data.csr import TrainGraph, make_train_graph
+from larp_core.files import write_json, write_parquet
 from larp_core.model.vocabulary import train_wordpiece
 from larp_core.recipes import SMOKE, Recipe
+from larp_core.settings import Settings
+from larp_core.steps import Job, step_named
 from larp_core.training.stages import StageInputs
 from larp_core.training.track_data import TrackData
 
@@ -25,36 +29,71 @@ RECIPE: Recipe = dataclasses.replace(
     training=dataclasses.replace(SMOKE.training, batch_size=4, precision="fp32"),
 )
 
+TINY: Recipe = dataclasses.replace(
+    RECIPE,
+    model=dataclasses.replace(
+        RECIPE.model,
+        audio=dataclasses.replace(RECIPE.model.audio, width=16, depths=(1, 1), heads=(1, 2)),
+        text=dataclasses.replace(RECIPE.model.text, width=32, heads=2),
+        projection=16,
+    ),
+)
+"""Where only the loop is of interest."""
 
-def make_graph() -> TrainGraph:
-    """Two genres; each playlist holds tracks of one."""
+
+def make_edges() -> pl.DataFrame:
+    """Rows `playlist_id, track_id`: two genres; each playlist holds tracks of one."""
     rng = np.random.default_rng(3)
     members = [np.sort(rng.choice(np.arange(NUM_TRACKS)[p % 2 :: 2], 8, replace=False)) for p in range(NUM_PLAYLISTS)]
-    frame = pl.DataFrame({"playlist": np.repeat(np.arange(NUM_PLAYLISTS), 8), "track": np.concatenate(members)})
-    return graph_of(frame)
+    return pl.DataFrame(
+        {"playlist_id": np.repeat(np.arange(NUM_PLAYLISTS), 8), "track_id": np.concatenate(members)},
+        schema={"playlist_id": pl.Int32, "track_id": pl.Int32},
+    )
 
 
-def graph_of(edges: pl.DataFrame) -> TrainGraph:
-    """A TrainGraph from rows `playlist, track` of dense indices, by way of a DuckDB file as the pipeline writes it."""
-    import tempfile
+def make_graph() -> TrainGraph:
+    edges = make_edges()
+    return make_train_graph(edges["playlist_id"].to_numpy(), edges["track_id"].to_numpy())
 
-    import duckdb
 
-    from larp_core.data.csr import load_train_graph
+def write_world(data_dir: Path, recipe: Recipe = TINY) -> Settings:
+    """The files that a stage reads, with the stamps of the steps that would have written them.
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "graph.duckdb"
-        with duckdb.connect(path) as connection:
-            rows = edges.select(
-                pl.col("playlist").cast(pl.Int32).alias("playlist_id"),
-                pl.col("track").cast(pl.Int32).alias("track_id"),
-                pl.lit("train").alias("split"),
-            ).to_arrow()
-            connection.register("edges", rows)
-            connection.execute("create table interactions as select * from edges")
-            connection.execute("create table tracks as select distinct track_id, split from edges")
-            connection.execute("create table playlists as select distinct playlist_id, split from edges")
-        return load_train_graph(path)
+    Train tracks are those of `make_inputs`; twelve more are the validation split, two playlists of six.
+    """
+    settings = Settings(data_dir, recipe, ("mpd",))
+    paths = settings.paths("mpd")
+    edges, num_tracks = make_edges(), NUM_TRACKS + 12
+    in_train = np.isin(np.arange(NUM_TRACKS), edges["track_id"].to_numpy())
+    splits = [*("train" if there else "none" for there in in_train), *["valid"] * 12]
+    ids = pl.DataFrame({"track_id": np.arange(num_tracks, dtype=np.int32)})
+    write_parquet(ids.with_columns(split=pl.Series(splits)), paths.split_tracks)
+    write_parquet(ids.with_columns(track_uri=pl.format("uri{}", "track_id")), paths.tracks)
+    captions = pl.Series([f"The track {WORDS[n % 2]} {WORDS[n % 6]} by {WORDS[n % 2]}" for n in range(num_tracks)])
+    write_parquet(ids.with_columns(caption=captions), paths.captions)
+    held_out = pl.DataFrame(
+        {
+            "playlist_id": np.repeat(np.array([100, 101], np.int32), 6),
+            "track_id": np.arange(NUM_TRACKS, num_tracks, dtype=np.int32).reshape(6, 2).T.ravel(),
+            "role": ["seed", "seed", "seed", "target", "target", "target"] * 2,
+        }
+    )
+    write_parquet(held_out, paths.holdouts)
+    playlists = pl.DataFrame(
+        {"playlist_id": [100, 101], "split": ["valid"] * 2}, schema_overrides={"playlist_id": pl.Int32}
+    )
+    write_parquet(playlists, paths.split_playlists)
+    rng = np.random.default_rng(0)
+    mels = rng.normal(size=(num_tracks, 1001, 64)).astype(np.float16)
+    mels[::2, :, :32] += 3
+    np.save(paths.mels, mels)
+    write_parquet(ids.with_columns(row="track_id"), paths.mel_rows)
+    with duckdb.connect(paths.graph) as connection:
+        connection.register("edges", edges.with_columns(split=pl.lit("train")).to_arrow())
+        connection.execute("create table interactions as select * from edges")
+    for name in ("captions", "mels", "cold_start_split", "interaction_graph"):
+        write_json({"digest": name}, Job(step_named(name), settings, "mpd").stamp)
+    return settings
 
 
 def make_data(num_tracks: int, mels: np.ndarray, *, without_audio: int = 0, without_text: int = 0) -> TrackData:

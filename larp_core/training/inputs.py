@@ -1,0 +1,104 @@
+"""What a stage reads, checked before it is trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from larp_core import memo
+from larp_core.audio.mels import NUM_FRAMES, NUM_MELS, load_mels
+from larp_core.benchmark.holdouts import Holdouts, load_holdouts
+from larp_core.data.csr import TrainGraph, load_train_graph
+from larp_core.errors import UserError
+from larp_core.files import hash_of, read_json
+from larp_core.model.vocabulary import make_tokenizer
+from larp_core.paths import DatasetPaths
+from larp_core.recipes import Recipe
+from larp_core.steps import Job, step_named
+from larp_core.training.track_data import TrackData, load_captions, load_track_data
+
+
+@dataclass(frozen=True)
+class StageInputs:
+    """All that a stage reads: train and validation tracks, the train graph, validation playlists."""
+
+    tokenizer: PreTrainedTokenizerBase
+    train: TrackData
+    valid: TrackData
+    graph: TrainGraph
+    holdouts: Holdouts
+
+    @classmethod
+    def load(cls, paths: DatasetPaths, recipe: Recipe, parent: Path | None) -> StageInputs:
+        """Reads the dataset's files; the vocabulary is the parent stage's, or made by the recipe.
+
+        Raises:
+            UserError: a split without tracks or playlists; a mel file that isn't one.
+        """
+        graph, holdouts, mels = load_train_graph(paths.graph), load_holdouts(paths, "valid"), _checked_mels(paths)
+        if graph.num_tracks == 0:
+            split = paths.split_tracks.parent
+            raise UserError(f"{split}: the train split has no track; bring more playlists, or lower split.min_tracks")
+        tokenizer = (
+            AutoTokenizer.from_pretrained(parent)
+            if parent
+            else make_tokenizer(recipe.model.text, load_captions(paths, "train")["caption"].to_list())
+        )
+        max_tokens = recipe.model.text.max_tokens
+        return cls(
+            tokenizer=tokenizer,
+            train=load_track_data(paths, graph.track_ids, tokenizer, max_tokens, mels),
+            valid=load_track_data(paths, np.sort(holdouts.candidates), tokenizer, max_tokens, mels),
+            graph=graph,
+            holdouts=holdouts,
+        )
+
+
+def data_fingerprint(job: Job) -> str:
+    """A hash of the contents of all that a training step reads, its parent's weights among them."""
+    return hash_of(memo.upstream_digests(job))
+
+
+def check_parent(job: Job, parent: str) -> None:
+    """Refuses to start from weights of another recipe or other data: a folder copied by hand, or left by an old run.
+
+    Raises:
+        UserError: `models/<parent>/training.json` isn't there or tells of another training.
+    """
+    folder = job.paths.model(parent)
+    expected = Job(step_named(parent), job.settings, job.dataset)
+    remedy = f"materialize {'/'.join(expected.key)} again with these settings"
+    if not (folder / "training.json").exists():
+        raise UserError(f"{folder}/training.json is missing, so what the weights were trained on is unknown: {remedy}")
+    record = read_json(folder / "training.json")
+    wanted = {
+        "encoder": parent,
+        "recipe": job.recipe.name,
+        "seed": job.recipe.training.seed,
+        "data_fingerprint": data_fingerprint(expected),
+        "training_fingerprint": memo.fingerprint(expected),
+    }
+    for field, value in wanted.items():
+        if record.get(field) != value:
+            raise UserError(f"{folder}/training.json: {field} is {record.get(field)!r}, not {value!r}: {remedy}")
+
+
+def _checked_mels(paths: DatasetPaths) -> np.ndarray:
+    """Raises UserError where mels.npy isn't float16 [num_clips, 1001, 64] with a row for each in mels.parquet."""
+    remedy = "delete it and run mels again"
+    try:
+        mels = load_mels(paths)
+    except (ValueError, EOFError) as error:
+        raise UserError(f"{paths.mels} can't be read ({error}): {remedy}") from None
+    shape = (mels.shape[0] if mels.ndim else 0, NUM_FRAMES, NUM_MELS)
+    if mels.shape != shape or mels.dtype != np.float16:
+        wanted = f"float16 [num_clips, {NUM_FRAMES}, {NUM_MELS}]"
+        raise UserError(f"{paths.mels} holds {mels.dtype} {list(mels.shape)}, not {wanted}: {remedy}")
+    rows = pl.read_parquet(paths.mel_rows)["row"]
+    if len(rows) != len(mels):
+        raise UserError(f"{paths.mels} has {len(mels)} rows, {paths.mel_rows.name} {len(rows)}: {remedy}")
+    return mels

@@ -1,0 +1,215 @@
+"""Bad input and bad luck: one line each, with what to do. And the settings that must not change what is learned."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from tensorboardX.proto.event_pb2 import Event
+from training_world import TINY, make_inputs, write_world
+
+from larp_core import memo
+from larp_core.config import TrainingConfig
+from larp_core.errors import UserError
+from larp_core.files import read_json, write_json
+from larp_core.recipes import Recipe
+from larp_core.settings import Settings
+from larp_core.steps import Job, step_named
+from larp_core.training.faults import NonFiniteError, telling_what_fits
+from larp_core.training.inputs import StageInputs
+from larp_core.training.stages import run_stage
+
+
+def with_training(**changes: Any) -> Recipe:
+    return dataclasses.replace(TINY, training=dataclasses.replace(TINY.training, **changes))
+
+
+def job_of(settings: Settings, stage: str) -> Job:
+    return Job(step_named(stage), settings, "mpd")
+
+
+def load(settings: Settings) -> StageInputs:
+    return StageInputs.load(settings.paths("mpd"), settings.recipe, None)
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_nan_in_a_clip_names_its_track_and_uri(tmp_path: Path, norm: Literal["none", "batch"]) -> None:
+    """With batch norms it is their statistics, hence the validation, that break first."""
+    recipe = dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, norm=norm))
+    settings = write_world(tmp_path, recipe)
+    paths = settings.paths("mpd")
+    mels = np.load(paths.mels)
+    mels[6, 500, 3] = np.nan
+    np.save(paths.mels, mels)
+    with pytest.raises(UserError, match=r"[Nn]a[Nn].*mels\.npy holds some too.*; tracks: 6 \(uri6\)$"):
+        memo.run(job_of(settings, "larp_wtc"))
+    assert not paths.model("larp_wtc").exists()
+
+
+def test_nan_from_the_training_itself_names_the_batch() -> None:
+    with pytest.raises(NonFiniteError, match=r"epoch 1, batch 2: loss wtc is nan.*lower training") as caught:
+        run_stage("larp_wtc", make_inputs(), with_training(learning_rate=float("inf"), batch_size=3), None)
+    assert len(caught.value.track_ids) == 6
+
+
+@pytest.mark.parametrize(
+    ("mels", "told"),
+    [
+        (np.zeros((36, 1001, 32), np.float16), r"holds float16 \[36, 1001, 32\], not float16 \[num_clips, 1001, 64\]"),
+        (np.zeros((36, 1001, 64), np.float32), r"holds float32 "),
+        (np.zeros((35, 1001, 64), np.float16), r"has 35 rows, mels.parquet 36"),
+    ],
+)
+def test_a_wrong_mel_file_is_refused(tmp_path: Path, mels: np.ndarray, told: str) -> None:
+    settings = write_world(tmp_path)
+    np.save(settings.paths("mpd").mels, mels)
+    with pytest.raises(UserError, match=told + ".*run mels again"):
+        load(settings)
+
+
+def test_a_torn_mel_file_is_refused(tmp_path: Path) -> None:
+    settings = write_world(tmp_path)
+    mels = settings.paths("mpd").mels
+    mels.write_bytes(mels.read_bytes()[:5000])
+    with pytest.raises(UserError, match="can't be read"):
+        load(settings)
+
+
+def test_an_empty_train_split_is_refused(tmp_path: Path) -> None:
+    import duckdb
+
+    settings = write_world(tmp_path)
+    with duckdb.connect(settings.paths("mpd").graph) as connection:
+        connection.execute("delete from interactions")
+    with pytest.raises(UserError, match="the train split has no track; bring more playlists"):
+        load(settings)
+
+
+def test_one_anchor_is_refused_and_fewer_than_a_batch_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(UserError, match="1 of the 24 train tracks has a clip or a caption, and a contrast needs two"):
+        run_stage("larp_wtc", make_inputs(without_audio=23, without_text=24), TINY, None)
+    run_stage("larp_wtc", make_inputs(), with_training(batch_size=100, epochs=(("larp_wtc", 1),)), None)
+    assert "a batch holds all 24 anchors, not the 200 asked for" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+        MemoryError(),
+    ],
+)
+def test_out_of_memory_says_what_would_fit(error: BaseException) -> None:
+    told = r"at training\.batch_size 50: 25 should fit; gradient_accumulation 2"
+    with pytest.raises(UserError, match=told), telling_what_fits(TrainingConfig(batch_size=50)):
+        raise error
+    with pytest.raises(RuntimeError, match="shapes"), telling_what_fits(TrainingConfig()):
+        raise RuntimeError("shapes do not match")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    settings = write_world(tmp_path_factory.mktemp("trained"))
+    memo.run(job_of(settings, "larp_wtc"))
+    return settings
+
+
+@pytest.mark.parametrize("field", ["recipe", "seed", "data_fingerprint", "training_fingerprint", "encoder"])
+def test_weights_of_another_training_are_refused(trained: Settings, field: str) -> None:
+    record = trained.paths("mpd").model("larp_wtc") / "training.json"
+    own = read_json(record)
+    write_json(own | {field: "another"}, record)
+    with pytest.raises(UserError, match=f"{field} is 'another', not .*: materialize mpd/larp_wtc again"):
+        memo.run(job_of(trained, "larp_ttc"))
+    write_json(own, record)
+
+
+def test_weights_of_unknown_training_are_refused(trained: Settings) -> None:
+    record = trained.paths("mpd").model("larp_wtc") / "training.json"
+    own = read_json(record)
+    record.unlink()
+    with pytest.raises(UserError, match=r"training\.json is missing"):
+        memo.run(job_of(trained, "larp_ttc"))
+    write_json(own, record)
+
+
+def test_changed_captions_or_settings_are_seen_before_training(trained: Settings) -> None:
+    other = dataclasses.replace(trained, recipe=with_training(learning_rate=1e-3))
+    with pytest.raises(UserError, match="training_fingerprint is"):
+        memo.run(job_of(other, "larp_ttc"))
+
+
+def test_saving_more_often_is_no_other_training(trained: Settings) -> None:
+    other = dataclasses.replace(trained, recipe=with_training(save_every_steps=7, device="cpu"))
+    assert memo.finished(job_of(other, "larp_wtc")) is not None
+
+
+def test_the_report_tells_memory_and_the_event_files_the_curve(trained: Settings) -> None:
+    done = memo.finished(job_of(trained, "larp_wtc"))
+    assert done is not None and 50 < done.report.facts["peak_memory_mb"] < 100_000
+    paths = trained.paths("mpd")
+    (events,) = paths.tensorboard("larp_wtc").iterdir()
+    told = {(value.tag, event.step): value.simple_value for event in events_of(events) for value in event.summary.value}
+    curve = read_json(paths.model("larp_wtc") / "training.json")["curve"]
+    for entry in curve:
+        step = 3 * entry["epoch"]
+        assert told["epoch/valid_recall_at_10", step] == pytest.approx(entry["valid_recall_at_10"])
+        if entry["epoch"]:
+            assert told["epoch/wtc", step] == pytest.approx(entry["losses"]["wtc"])
+    assert {step for tag, step in told if tag == "step/wtc"} == set(range(1, 3 * len(curve) - 2))
+
+
+def events_of(path: Path) -> list[Event]:
+    """TFRecord: length, its checksum, the message, its checksum."""
+    content, found = path.read_bytes(), []
+    while content:
+        length = int.from_bytes(content[:8], "little")
+        found.append(Event.FromString(content[12 : 12 + length]))
+        content = content[16 + length :]
+    return found
+
+
+def losses_of(stage: str = "larp_ttc", **changes: Any) -> list[float]:
+    _, result = run_stage(stage, make_inputs(), with_training(patience=None, **changes), None)
+    return [entry.loss or 0.0 for entry in result.curve[1:]]
+
+
+def test_checkpointed_layers_and_deterministic_mode_change_nothing() -> None:
+    plain = losses_of(epochs=(("larp_ttc", 2),))
+    assert losses_of(epochs=(("larp_ttc", 2),), gradient_checkpointing=True) == pytest.approx(plain, abs=1e-5)
+    assert losses_of(epochs=(("larp_ttc", 2),), deterministic=True) == plain
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_is_near_full_precision_and_learns(precision: str) -> None:
+    frozen: dict[str, Any] = dict(epochs=(("larp_wtc", 1),), learning_rate=0.0)
+    assert losses_of("larp_wtc", precision=precision, **frozen) == pytest.approx(
+        losses_of("larp_wtc", **frozen), rel=0.02
+    )
+    learned = losses_of("larp_wtc", precision=precision, epochs=(("larp_wtc", 6),))
+    assert learned[-1] < learned[0]
+
+
+def test_accumulated_batches_make_one_step_of_their_mean_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two batches against the mean of their separate gradients: the queue is filled in between either way."""
+    gradients: list[list[torch.Tensor]] = []
+    step = torch.optim.Adam.step
+
+    def kept(self: torch.optim.Adam, *args: Any, **options: Any) -> Any:
+        gradients.append([p.grad.clone() for group in self.param_groups for p in group["params"] if p.grad is not None])
+        return step(self, *args, **options)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", kept)
+    frozen: dict[str, Any] = dict(learning_rate=0.0, batch_size=6, epochs=(("larp_ttc", 1),))
+    losses = losses_of(**frozen), losses_of(**frozen, gradient_accumulation=2)
+    assert losses[0] == pytest.approx(losses[1])
+    assert len(gradients) == 6  # four batches, then two groups of two
+    for group, pair in ((4, (0, 1)), (5, (2, 3))):
+        for accumulated, first, second in zip(gradients[group], gradients[pair[0]], gradients[pair[1]], strict=True):
+            assert torch.allclose(accumulated, (first + second) / 2, rtol=1e-3, atol=1e-5)

@@ -1,0 +1,111 @@
+"""A run that is killed goes on to the same weights, byte for byte."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from killed_runs import MOMENTS
+
+from larp_core.errors import UserError
+from larp_core.training.state import State, StateFolder
+
+pytestmark = pytest.mark.xdist_group("killed_runs")
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("killed")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(HERE / "killed_runs.py"), str(folder), *MOMENTS]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("moment", [moment for moment in MOMENTS if moment != "never"])
+def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(runs: dict[str, Any], moment: str) -> None:
+    killed, undisturbed = runs[moment], runs["never"]
+    assert undisturbed["ended"] == 0
+    assert killed["ended"] == (128 + signal.SIGTERM if moment == "SIGTERM" else -signal.SIGKILL)
+    assert killed["sha256"] == undisturbed["sha256"]  # weights, tokenizer and training.json with the whole curve
+    assert killed["state_is_gone"] and undisturbed["state_is_gone"]
+
+
+def test_a_killed_run_goes_on_from_where_it_was_saved(runs: dict[str, Any]) -> None:
+    """`epoch:batch` of every start of an epoch, before the kill and after it; a state comes every two steps."""
+    assert runs["never"]["epochs_begun"] == ["1:0", "2:0"]
+    assert runs["within epoch 1"]["epochs_begun"] == ["1:0", "1:2", "2:0"]
+    assert runs["within epoch 2"]["epochs_begun"] == ["1:0", "2:0", "2:2"]
+    assert runs["while a state is written"]["epochs_begun"] == ["1:0", "1:2", "2:0"]
+    assert runs["while an epoch is validated"]["epochs_begun"] == ["1:0", "2:0", "2:4"]
+    assert runs["before the model is written"]["epochs_begun"] == ["1:0", "2:0"]
+    assert runs["SIGTERM"]["epochs_begun"] == ["1:0", "1:3", "2:0"]  # saved on the signal, after its own step
+
+
+def test_two_states_are_kept(runs: dict[str, Any]) -> None:
+    assert [Path(name).stem for name in runs["within epoch 2"]["left"][::2]] == [
+        "epoch-00002-batch-00000000",
+        "epoch-00002-batch-00000002",
+    ]
+
+
+def make_state(number: int) -> State:
+    return State({"a.b": torch.full((3,), float(number)), "flags": torch.tensor([True, False])}, {"number": number / 3})
+
+
+def test_a_state_comes_back_to_the_bit_and_two_are_kept(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path / "x.state", "run")
+    for number in (1, 2, 10):
+        folder.save(1, number, make_state(number))
+    assert sorted(path.stem for path in folder.path.glob("*.json")) == [
+        "epoch-00001-batch-00000002",
+        "epoch-00001-batch-00000010",
+    ]
+    assert folder.latest() == "epoch-00001-batch-00000010"
+    loaded = folder.load("epoch-00001-batch-00000010")
+    assert loaded.values == make_state(10).values
+    assert all(torch.equal(loaded.tensors[name], tensor) for name, tensor in make_state(10).tensors.items())
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "json"])
+@pytest.mark.parametrize("harm", ["flip", "cut", "empty"])
+def test_a_corrupt_state_is_recognised_and_the_one_before_is_used(
+    tmp_path: Path, suffix: str, harm: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = StateFolder(tmp_path, "run")
+    folder.save(1, 1, make_state(1))
+    folder.save(1, 2, make_state(2))
+    file = tmp_path / f"epoch-00001-batch-00000002.{suffix}"
+    content = bytearray(file.read_bytes())
+    content[-8] ^= 1
+    file.write_bytes({"flip": bytes(content), "cut": bytes(content[: len(content) // 2]), "empty": b""}[harm])
+    assert folder.latest() == "epoch-00001-batch-00000001"
+    assert "is corrupt" in caplog.text
+    assert not file.exists()
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path, "run")
+    folder.save(1, 1, make_state(1))
+    (tmp_path / "epoch-00001-batch-00000002.safetensors").write_bytes(b"no json yet")
+    (tmp_path / ".epoch-00001-batch-00000003.1-ab.partial.safetensors").write_bytes(b"half")
+    assert folder.latest() == "epoch-00001-batch-00000001"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_state_of_another_recipe_is_removed_and_of_other_processes_refused(tmp_path: Path) -> None:
+    StateFolder(tmp_path, "run", num_processes=8).save(1, 1, make_state(1))
+    with pytest.raises(UserError, match="8 processes, not 1"):
+        StateFolder(tmp_path, "run").latest()
+    assert StateFolder(tmp_path, "other run").latest() is None
+    assert not tmp_path.exists()
