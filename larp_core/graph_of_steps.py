@@ -155,7 +155,7 @@ _STEPS = [
         config=_recipe("ingest"),
         external=lambda job: _existing(job.settings.source_dir(job.dataset)),
         again=_has_unread_files,
-        version=2,
+        version=3,
     ),
     Step(
         "cold_start_split",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 Schema = dict[str, type[pl.DataType] | pl.DataType]
-PLAYLIST_SCHEMA: Schema = {"source_id": pl.String, "name": pl.String}
+PLAYLIST_SCHEMA: Schema = {"source_id": pl.String, "name": pl.String, "description": pl.String}
 TRACK_SCHEMA: Schema = {
     "track_uri": pl.String,
     "track_name": pl.String,

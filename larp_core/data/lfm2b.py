@@ -185,9 +185,9 @@ def _playlists(plays: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         .sort("user_place", maintain_order=True)
         .with_columns(position=pl.int_range(pl.len()).over("user_id"), source_id=pl.col("user_id").cast(pl.String))
     )
-    playlists = interactions.select("source_id", name=pl.lit(None, pl.String)).unique("source_id", maintain_order=True)
+    playlists = interactions.select("source_id").unique(maintain_order=True)
     return (
-        playlists.match_to_schema(PLAYLIST_SCHEMA),
+        playlists.match_to_schema(PLAYLIST_SCHEMA, missing_columns="insert"),
         interactions.select(pl.col(name).cast(dtype) for name, dtype in INTERACTION_SCHEMA.items()),
     )
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from larp_core.data.chunk import TRACK_SCHEMA, Chunk
+from larp_core.data.chunk import PLAYLIST_SCHEMA, TRACK_SCHEMA, Chunk
 from larp_core.data.rejects import Rejects
 
 IN_EARLIER_FILE = "playlists whose id was there in an earlier file"
@@ -71,7 +71,7 @@ def merge_chunks(chunks: list[Chunk], known: Known | None, rejects: Rejects) -> 
         playlist_ids, track_ids = (np.arange(length, dtype=np.int32) for length in (playlists.height, len(uris)))
     return Merged(
         chunks,
-        playlists.select(pl.Series("playlist_id", playlist_ids), "source_id", "name").sort("playlist_id"),
+        playlists.select(pl.Series("playlist_id", playlist_ids), *PLAYLIST_SCHEMA).sort("playlist_id"),
         len(uris),
         [_take(playlist_ids, rows) for rows in playlist_rows],
         [_take(track_ids, rows) for rows in track_rows],

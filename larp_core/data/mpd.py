@@ -1,7 +1,7 @@
 """The Million Playlist Dataset: its constants, and the reader of its slices and of the challenge set.
 
-Format of `mpd.slice.<start>-<end>.json`: {"info": {...}, "playlists": [{"pid", "name", "tracks": [{"pos",
-"track_uri": "spotify:track:<22>", "track_name", "artist_uri", "artist_name", "album_uri", "album_name",
+Format of `mpd.slice.<start>-<end>.json`: {"info": {...}, "playlists": [{"pid", "name", "description", "tracks":
+[{"pos", "track_uri": "spotify:track:<22>", "track_name", "artist_uri", "artist_name", "album_uri", "album_name",
 "duration_ms"}], ...}]}, UTF-8, 1,000 playlists a file. `challenge_set.json` is the same but for `num_holdouts`; some of
 its playlists have no `name`, and `tracks` are the seeds alone, since the holdouts were never published.
 """
@@ -37,7 +37,7 @@ CHALLENGE_SET = re.compile(r"challenge_set\.json")
 CHALLENGE_PREFIX = "challenge:"
 """Before the `pid` in the `source_id` of the challenge set's playlists: they are like others, but with seeds only."""
 
-READER_VERSION = "mpd 1"
+READER_VERSION = "mpd 2"
 """Raised when the same file should give other parts."""
 
 SLICES_PER_PROCESS = 4

@@ -45,11 +45,12 @@ REPEAT = "repeats of a track within a playlist (kept once)"
 
 @dataclass
 class _Collected:
-    """The playlists worth looking into: their ids, names, and all their entries one after the other."""
+    """The playlists worth looking into: their ids, names, descriptions, and all their entries one after the other."""
 
     places: list[int] = field(default_factory=list)
     source_ids: list[str] = field(default_factory=list)
     names: list[Any] = field(default_factory=list)
+    descriptions: list[Any] = field(default_factory=list)
     tracks: list[list[Any]] = field(default_factory=list)
 
 
@@ -116,6 +117,7 @@ def _collect(playlists: list[Any], file: str, id_prefix: str, rejects: Rejects) 
         found.places.append(index)
         found.source_ids.append(f"{id_prefix}{playlist['pid']}")
         found.names.append(playlist.get("name"))
+        found.descriptions.append(playlist.get("description"))
         found.tracks.append(playlist["tracks"])
     return found
 
@@ -138,7 +140,8 @@ def _columns(found: _Collected, file: str, rejects: Rejects) -> tuple[pl.DataFra
     index = np.arange(len(entries)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     uris, good = _uris([entry.get("track_uri") for entry in entries])
     usable = np.bincount(owner[good], minlength=len(sizes)) > 0
-    playlists = pl.DataFrame({"source_id": _strings(found.source_ids), "name": _strings(found.names)})
+    texts = {"source_id": found.source_ids, "name": found.names, "description": found.descriptions}
+    playlists = pl.DataFrame({name: _strings(values) for name, values in texts.items()})
     is_first = np.zeros(len(sizes), dtype=bool)
     is_first[usable] = playlists["source_id"].filter(_mask(usable)).is_first_distinct().to_numpy()
 
@@ -159,7 +162,7 @@ def _columns(found: _Collected, file: str, rejects: Rejects) -> tuple[pl.DataFra
     columns = {"playlist_row": playlist_rows, "track_row": track_rows, "position": position}
     interactions = pl.DataFrame({name: values[kept].astype(np.int32) for name, values in columns.items()})
     tracks = _tracks(uris.gather(rows[firsts]), [entries[row] for row in rows[firsts].tolist()])
-    return _decode(playlists.filter(_mask(is_first)), "name"), tracks, interactions
+    return _decode(playlists.filter(_mask(is_first)), "name", "description"), tracks, interactions
 
 
 def _uris(values: list[Any]) -> tuple[pl.Series, npt.NDArray[np.bool_]]:

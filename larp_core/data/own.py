@@ -62,10 +62,15 @@ def read_chunks(folder: Path, store: PartStore, rejects: Rejects, recipe: Recipe
     tags = load_tags({path: own.audio[path] for path in collected.named}, store.folder / TAGS_TABLE)
     _reject_unused(own, collected, rejects)
     yield Chunk(
-        playlists=pl.DataFrame(list(collected.names.items()), schema=PLAYLIST_SCHEMA, orient="row"),
+        playlists=_playlists(collected.names),
         tracks=_tracks(tags, collected.named),
         interactions=pl.DataFrame(collected.rows, schema=INTERACTION_SCHEMA, orient="row"),
     )
+
+
+def _playlists(names: dict[str, str]) -> pl.DataFrame:
+    found = pl.DataFrame(list(names.items()), schema={"source_id": pl.String, "name": pl.String}, orient="row")
+    return found.match_to_schema(PLAYLIST_SCHEMA, missing_columns="insert")
 
 
 @dataclass

@@ -93,14 +93,14 @@ def as_naive(reading: Reading) -> NaiveTables:
         for row, track, position in frames["interactions"].iter_rows()
     }
     fields = {row[0]: row[1:] for row in tracks.iter_rows()}
-    return NaiveTables(reading.num_rows, dict(playlists.iter_rows()), fields, interactions)
+    return NaiveTables(reading.num_rows, dict(playlists.select("source_id", "name").iter_rows()), fields, interactions)
 
 
 def test_real_sample_equals_the_naive_reading(sample_data, tmp_path):
     files = mpd.find_files(sample_data / "mpd")
     playlists, tracks, interactions, rejects = read(sample_data / "mpd", tmp_path)
     naive = read_naively(files)
-    assert dict(playlists.iter_rows()) == naive.playlists
+    assert dict(playlists.select("source_id", "name").iter_rows()) == naive.playlists
     assert {(source_id, uri): position for source_id, uri, position in interactions.iter_rows()} == naive.interactions
     first = tracks.unique("track_uri", keep="first", maintain_order=True)
     assert {row[0]: row[1:] for row in first.iter_rows()} == naive.tracks
@@ -219,9 +219,10 @@ def test_entities_are_decoded_and_bare_ampersands_are_not():
         mpd_track(1, 0, track_name="Rock &amp; Roll &#39;n&#x27; you", artist_name="AT&T &notanentity"),
         mpd_track(2, 1, track_name="  ", album_name=None, duration_ms=-1, artist_name="&nbsp;"),
     ]
-    frames = read_slice(
-        json.dumps({"playlists": [mpd_playlist(1, [], name="R&amp;B &lt;3", tracks=tracks)]}).encode(), "x"
-    ).frames
+    texts = {"name": "R&amp;B &lt;3", "description": "Kids&#x27; &amp; mine"}
+    playlist = mpd_playlist(1, [], **texts, tracks=tracks)
+    frames = read_slice(json.dumps({"playlists": [playlist]}).encode(), "x").frames
+    assert frames["playlists"]["description"][0] == "Kids' & mine"
     assert frames["playlists"]["name"][0] == "R&B <3"
     assert frames["tracks"].row(0, named=True)["track_name"] == "Rock & Roll 'n' you"
     assert frames["tracks"].row(0, named=True)["artist_name"] == "AT&T &notanentity"
@@ -306,8 +307,8 @@ def test_challenge_playlists_stand_last_and_are_marked(loose, tmp_path):
         challenge.rows()
         == playlists.tail(2).rows()
         == [
-            ("challenge:1000000", "list 1000000"),
-            ("challenge:1000002", None),
+            ("challenge:1000000", "list 1000000", None),
+            ("challenge:1000002", None, None),
         ]
     )
     assert interactions.filter(pl.col("source_id") == "challenge:1000000").height == 2

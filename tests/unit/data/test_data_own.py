@@ -26,7 +26,7 @@ def read(folder: Path, cache: Path):
     """Playlists `source_id -> name`, their paths in order, tracks by uri, rejects `reason -> count`."""
     rejects = Rejects()
     (chunk,) = own.read_chunks(folder, PartStore(cache, "x"), rejects, SMALL_OWN)
-    names = dict(chunk.playlists.rows())
+    names = dict(chunk.playlists.select("source_id", "name").rows())
     lists = {
         source_id: chunk.interactions.filter(source_id=source_id).sort("position")["track_uri"].to_list()
         for source_id in names

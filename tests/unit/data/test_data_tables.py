@@ -67,7 +67,7 @@ def test_schema_of_both_datasets(tmp_path, make_job):
     for dataset in ("mpd", "lfm"):
         playlists, tracks, interactions = tables(make_job("playlists", tmp_path / dataset, dataset))
         assert dict(interactions.schema) == INTERACTIONS
-        assert list(playlists.schema) == ["playlist_id", "source_id", "name", "num_tracks"]
+        assert list(playlists.schema) == ["playlist_id", "source_id", "name", "description", "num_tracks"]
         assert (
             playlists.schema["playlist_id"] == playlists.schema["num_tracks"] == tracks.schema["track_id"] == pl.Int32
         )
@@ -81,7 +81,11 @@ def test_tables_hold_what_the_slices_hold(tmp_path, make_job):
     write_slice(tmp_path / "mpd", 1000, [mpd_playlist(40, [6, 8]), mpd_playlist(20, [99])])
     job = make_job("playlists", tmp_path / "mpd")
     playlists, tracks, interactions = tables(job)
-    assert playlists.rows() == [(0, "30", "list 30", 2), (1, "20", "list 20", 2), (2, "40", "list 40", 2)]
+    assert playlists.drop("description").rows() == [
+        (0, "30", "list 30", 2),
+        (1, "20", "list 20", 2),
+        (2, "40", "list 40", 2),
+    ]
     assert tracks.select("track_id", "track_uri").rows() == [(n, mpd_uri(uri)) for n, uri in enumerate([5, 6, 7, 8])]
     pairs = interactions.select("playlist_id", "track_id", "position").rows()
     assert pairs == [(0, 0, 0), (0, 1, 1), (1, 2, 0), (1, 0, 1), (2, 1, 0), (2, 3, 1)]
