@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from larp_core.losses.encoded import Features
 from larp_core.model.modeling_larp import LarpModel, fuse_modalities
 from larp_core.training import processes
-from larp_core.training.synced_norm import SyncedBatchNorm
+from larp_core.training.synced_norm import unsynced_batch_norms
 from larp_core.training.track_data import NO_MEL, TrackBatch, TrackData
 
 INFERENCE_BATCH = 64
@@ -49,12 +49,12 @@ def _scattered(
     num_present = int(present.sum())
     if num_present == 0:
         return empty
-    found = features()
     if batch.num_shares == 1:
-        return empty.index_put((rows,), found)
-    if num_present < batch.num_shares:  # then every process has encoded all of them
-        found = found / batch.num_shares
-    return processes.summed(empty.index_put((rows,), found))
+        return empty.index_put((rows,), features())
+    if num_present >= batch.num_shares:
+        return processes.summed(empty.index_put((rows,), features()))
+    with unsynced_batch_norms(model):  # fewer tracks than processes: every process encodes all of them
+        return processes.summed(empty.index_put((rows,), features() / batch.num_shares))
 
 
 def encode_all(model: LarpModel, data: TrackData, precision: str, *, shared_out: bool = False) -> Features:
@@ -91,19 +91,16 @@ def settle_batch_norms(model: LarpModel, data: TrackData, precision: str) -> Non
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain average
-        if isinstance(norm, SyncedBatchNorm):
-            norm.synced = False  # every process settles them on the same tracks
     was_training = model.training
     model.train()
     positions = np.linspace(0, len(data.track_ids) - 1, min(SETTLING_TRACKS, len(data.track_ids))).astype(np.int64)
-    with torch.no_grad(), autocast(model.device, precision):
+    # Every process settles them on the same tracks.
+    with torch.no_grad(), autocast(model.device, precision), unsynced_batch_norms(model):
         for chunk in np.array_split(positions, max(1, len(positions) // INFERENCE_BATCH)):
             encode(model, data.batch(chunk).to(model.device))
     model.train(was_training)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-        if isinstance(norm, SyncedBatchNorm):
-            norm.synced = True
 
 
 def track_vectors(features: Features) -> np.ndarray:

@@ -6,6 +6,9 @@ with half a batch each would compute other features than one with all of it.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,10 +20,8 @@ from larp_core.training.processes import summed
 class SyncedBatchNorm(_BatchNorm):
     """[N, C, ...] -> the same, normalised in training by mean and variance over every process's rows.
 
-    A single row in all, which has no variance, goes by the running statistics, as in a model of one process.
-
     Attributes:
-        synced: False where every process has the same rows, as when statistics settle.
+        synced: False while every process has the same rows: see `unsynced_batch_norms`.
     """
 
     synced = True
@@ -29,14 +30,17 @@ class SyncedBatchNorm(_BatchNorm):
         """Any number of dimensions."""
 
     def forward(self, input: Tensor) -> Tensor:
-        if not (self.training and self.synced):
-            return super().forward(input)
+        if self.training and self.synced:
+            return self._over_processes(input)
+        if self.training and input.numel() == self.num_features:  # one row has no variance
+            return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(input)
+
+    def _over_processes(self, input: Tensor) -> Tensor:
         dims = [0, *range(2, input.dim())]
         shape = [1, -1] + [1] * (input.dim() - 2)
         rows = input.float()
         number = summed(torch.tensor(rows.numel() / rows.shape[1], device=rows.device))
-        if number < 2:
-            return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         mean = summed(rows.sum(dims)) / number
         centred = rows - mean.view(shape)
         variance = summed(centred.square().sum(dims)) / number
@@ -65,3 +69,16 @@ def sync_batch_norms(module: nn.Module) -> None:
         synced = SyncedBatchNorm(child.num_features, child.eps, child.momentum, child.affine, child.track_running_stats)
         synced._parameters, synced._buffers, synced.training = child._parameters, child._buffers, child.training
         setattr(module, name, synced)
+
+
+@contextlib.contextmanager
+def unsynced_batch_norms(module: nn.Module) -> Iterator[None]:
+    """Within, every process has the same rows, and need not ask the others."""
+    norms = [norm for norm in module.modules() if isinstance(norm, SyncedBatchNorm)]
+    for norm in norms:
+        norm.synced = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.synced = True

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import polars as pl
-import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LEARNED = ("CLAP-FT", "LARP-WTC", "LARP-TTC", "TTC continued", "LARP-TPC", "LARP-TPC-fusion")
@@ -37,15 +36,19 @@ def stamps(data: Path) -> dict[str, int]:
     return {str(path.relative_to(data)): path.stat().st_mtime_ns for path in data.rglob(".steps/*.json")}
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    folder = tmp_path_factory.mktemp("end_to_end")
-    return folder / "data", train_all(folder / "data", folder / "home")
+def test_train_all_from_nothing_to_tables_and_again(tmp_path: Path) -> None:
+    """One test, so that the run is made once however the tests are shared out."""
+    data = tmp_path / "data"
+    printed = train_all(data, tmp_path / "home")
+    every_row_of_the_tables_is_there_for_both_datasets(data)
+    the_trained_models_can_be_loaded_and_tell_their_curve(data)
+    the_user_is_told_where_tables_and_pages_are(data, printed)
+    a_second_run_makes_nothing_again(data)
+    a_stage_that_was_killed_is_trained_again_to_the_same_bytes_and_nothing_after_it(data)
 
 
-@pytest.mark.xdist_group("end_to_end")
-def test_every_row_of_the_tables_is_there_for_both_datasets(finished: tuple[Path, str]) -> None:
-    reports = finished[0] / "reports"
+def every_row_of_the_tables_is_there_for_both_datasets(data: Path) -> None:
+    reports = data / "reports"
     rows = pl.concat(
         [
             pl.read_parquet(reports / f"table_{n}.parquet").select("dataset", "row", "metric", "k", "value")
@@ -63,36 +66,28 @@ def test_every_row_of_the_tables_is_there_for_both_datasets(finished: tuple[Path
     assert "LARP" in (reports / "table_2.md").read_text()
 
 
-@pytest.mark.xdist_group("end_to_end")
-def test_the_trained_models_can_be_loaded_and_tell_their_curve(finished: tuple[Path, str]) -> None:
+def the_trained_models_can_be_loaded_and_tell_their_curve(data: Path) -> None:
     for dataset in ("mpd", "lfm"):
-        folder = finished[0] / dataset / "models" / "larp_tpc_fusion"
+        folder = data / dataset / "models" / "larp_tpc_fusion"
         record = json.loads((folder / "training.json").read_text())
         assert record["parent"] == "larp_ttc" and len(record["curve"]) > 1
         assert (folder / "model.safetensors").exists() and (folder / "tokenizer.json").exists()
 
 
-@pytest.mark.xdist_group("end_to_end")
-def test_the_user_is_told_where_tables_and_pages_are(finished: tuple[Path, str]) -> None:
+def the_user_is_told_where_tables_and_pages_are(data: Path, printed: str) -> None:
     for name in ("table_2.md", "listen_mpd.html", "listen_lfm.html"):
-        path = finished[0] / "reports" / name
-        assert path.exists() and str(path) in finished[1]
+        path = data / "reports" / name
+        assert path.exists() and str(path) in printed
 
 
-@pytest.mark.xdist_group("end_to_end")
-def test_a_second_run_makes_nothing_again(finished: tuple[Path, str]) -> None:
-    data = finished[0]
+def a_second_run_makes_nothing_again(data: Path) -> None:
     before, audio = stamps(data), {p: p.stat().st_mtime_ns for p in (data / "audio").rglob("*.mp3")}
     train_all(data, data.parent / "home")
     assert stamps(data) == before and len(before) > 60
     assert {p: p.stat().st_mtime_ns for p in (data / "audio").rglob("*.mp3")} == audio and audio
 
 
-@pytest.mark.xdist_group("end_to_end")
-def test_a_stage_that_was_killed_is_trained_again_to_the_same_bytes_and_nothing_after_it(
-    finished: tuple[Path, str],
-) -> None:
-    data = finished[0]
+def a_stage_that_was_killed_is_trained_again_to_the_same_bytes_and_nothing_after_it(data: Path) -> None:
     (data / "mpd" / ".steps" / "larp_wtc.json").unlink()  # what a kill leaves: the stamp is written last
     command = [sys.executable, "-m", "larp_core", "run", "larp_wtc", "larp_ttc", "--dataset", "mpd"]
     options = ["--data-dir", str(data), "--recipe", "smoke"]

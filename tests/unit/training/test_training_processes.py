@@ -11,34 +11,45 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 from two_processes import CASES, measure
 
 from larp_core.errors import UserError
 from larp_core.training import processes
-from larp_core.training.synced_norm import SyncedBatchNorm, sync_batch_norms
-
-pytestmark = pytest.mark.xdist_group("two_processes")
+from larp_core.training.synced_norm import SyncedBatchNorm, sync_batch_norms, unsynced_batch_norms
 
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder that two processes wrote to, and what they printed."""
-    folder = tmp_path_factory.mktemp("processes")
+def run_two_processes(folder: Path) -> str:
+    """What they printed."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]), "OMP_NUM_THREADS": "1"}
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [sys.executable, *launcher, str(HERE / "two_processes.py"), str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, cwd=folder)
     assert done.returncode == 0, done.stderr
-    return folder, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("stage", "norm"), CASES)
-def test_two_processes_equal_one_with_twice_the_batch(measured: tuple[Path, str], stage: str, norm: str) -> None:
-    alone = measure(stage, norm)
-    first, second = (load_file(measured[0] / f"{stage}-{rank}.safetensors") for rank in (0, 1))
+def test_two_processes_train_as_one_would_with_twice_the_batch(tmp_path: Path) -> None:
+    """All in one test, so that the two processes are started once, whatever worker runs it."""
+    printed = run_two_processes(tmp_path)
+    for stage, norm in CASES:
+        alone = measure(stage, norm)
+        compare(alone, *(load_file(tmp_path / f"{stage}-{rank}.safetensors") for rank in (0, 1)))
+    # What one of them finds wrong is told to both.
+    assert [json.loads((tmp_path / f"told-{rank}.json").read_text()) for rank in (0, 1)] == ["a file is gone here"] * 2
+    # By the command line both train and one writes.
+    assert printed.count("mpd/larp_wtc: ") == 1
+    assert printed.count("epoch 1/2: loss") == 1
+    models = tmp_path / "data" / "mpd" / "models"
+    assert json.loads((models / "larp_wtc" / "training.json").read_text())["num_processes"] == 2
+    assert sorted(path.name for path in models.iterdir()) == ["larp_wtc", "larp_wtc.tensorboard"]
+    assert len(list((models / "larp_wtc.tensorboard").iterdir())) == 1
+
+
+def compare(alone: dict[str, Tensor], first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
+    """Gradients of the first step, then weights, momentum weights, queue and tables after the last one."""
     assert alone.keys() == first.keys() == second.keys()
     gradients = [name for name in alone if name.startswith("gradient.")]
     assert len(gradients) > 20
@@ -52,21 +63,6 @@ def test_two_processes_equal_one_with_twice_the_batch(measured: tuple[Path, str]
         elif name.startswith("after."):
             assert torch.equal(tensor, first[name]), name  # which tracks are in the queue, and where it stands
     assert torch.allclose(alone["losses"], first["losses"], atol=1e-4)
-
-
-def test_what_one_process_finds_wrong_is_told_to_both(measured: tuple[Path, str]) -> None:
-    told = [json.loads((measured[0] / f"told-{rank}.json").read_text()) for rank in (0, 1)]
-    assert told == ["a file is gone here"] * 2
-
-
-def test_the_command_line_trains_with_both_and_one_writes(measured: tuple[Path, str]) -> None:
-    folder, printed = measured
-    assert printed.count("mpd/larp_wtc: ") == 1
-    assert printed.count("epoch 1/2: loss") == 1
-    models = folder / "data" / "mpd" / "models"
-    assert json.loads((models / "larp_wtc" / "training.json").read_text())["num_processes"] == 2
-    assert sorted(path.name for path in models.iterdir()) == ["larp_wtc", "larp_wtc.tensorboard"]
-    assert len(list((models / "larp_wtc.tensorboard").iterdir())) == 1
 
 
 def test_a_synced_norm_alone_is_an_ordinary_one() -> None:
@@ -87,6 +83,18 @@ def test_a_synced_norm_alone_is_an_ordinary_one() -> None:
     for name, tensor in plain.state_dict().items():
         assert torch.allclose(tensor, synced.state_dict()[name], rtol=1e-4, atol=1e-5), name
     assert torch.allclose(plain.eval()(rows), synced.eval()(rows), atol=1e-4)
+
+
+def test_one_row_is_normalised_by_the_running_statistics() -> None:
+    norms = nn.Sequential(nn.BatchNorm1d(3, affine=False))
+    sync_batch_norms(norms)
+    norms[0].running_mean.fill_(1.0)
+    with unsynced_batch_norms(norms):
+        assert torch.allclose(norms(torch.ones(1, 3) * 3), torch.full((1, 3), 2.0), atol=1e-4)
+        assert torch.allclose(
+            norms(torch.tensor([[0.0] * 3, [2.0] * 3])), torch.tensor([[-1.0] * 3, [1.0] * 3]), atol=1e-4
+        )
+    assert norms[0].synced
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

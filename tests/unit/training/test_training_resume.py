@@ -17,14 +17,11 @@ from killed_runs import MOMENTS
 from larp_core.errors import UserError
 from larp_core.training.state import State, StateFolder
 
-pytestmark = pytest.mark.xdist_group("killed_runs")
-
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("killed")
+def killed_runs(folder: Path) -> dict[str, dict[str, Any]]:
+    """By moment, what became of the run that was killed then."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(HERE / "killed_runs.py"), str(folder), *MOMENTS]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
@@ -32,27 +29,25 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("moment", [moment for moment in MOMENTS if moment != "never"])
-def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(runs: dict[str, Any], moment: str) -> None:
-    killed, undisturbed = runs[moment], runs["never"]
-    assert undisturbed["ended"] == 0
-    assert killed["ended"] == (128 + signal.SIGTERM if moment == "SIGTERM" else -signal.SIGKILL)
-    assert killed["sha256"] == undisturbed["sha256"]  # weights, tokenizer and training.json with the whole curve
-    assert killed["state_is_gone"] and undisturbed["state_is_gone"]
-
-
-def test_a_killed_run_goes_on_from_where_it_was_saved(runs: dict[str, Any]) -> None:
-    """`epoch:batch` of every start of an epoch, before the kill and after it; a state comes every two steps."""
-    assert runs["never"]["epochs_begun"] == ["1:0", "2:0"]
-    assert runs["within epoch 1"]["epochs_begun"] == ["1:0", "1:2", "2:0"]
-    assert runs["within epoch 2"]["epochs_begun"] == ["1:0", "2:0", "2:2"]
-    assert runs["while a state is written"]["epochs_begun"] == ["1:0", "1:2", "2:0"]
-    assert runs["while an epoch is validated"]["epochs_begun"] == ["1:0", "2:0", "2:4"]
-    assert runs["before the model is written"]["epochs_begun"] == ["1:0", "2:0"]
-    assert runs["SIGTERM"]["epochs_begun"] == ["1:0", "1:3", "2:0"]  # saved on the signal, after its own step
-
-
-def test_two_states_are_kept(runs: dict[str, Any]) -> None:
+def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path: Path) -> None:
+    """All moments in one test: they share the cost of loading torch, whatever worker runs it."""
+    runs = killed_runs(tmp_path)
+    undisturbed = runs["never"]
+    for moment, run in runs.items():
+        killed = {"never": 0, "SIGTERM": 128 + signal.SIGTERM}.get(moment, -signal.SIGKILL)
+        assert run["ended"] == killed, moment
+        assert run["sha256"] == undisturbed["sha256"], moment  # weights, tokenizer, training.json with the whole curve
+        assert run["state_is_gone"], moment
+    # `epoch:batch` of every start of an epoch, before the kill and after it; a state comes every two steps.
+    assert {moment: " ".join(run["epochs_begun"]) for moment, run in runs.items()} == {
+        "never": "1:0 2:0",
+        "within epoch 1": "1:0 1:2 2:0",
+        "within epoch 2": "1:0 2:0 2:2",
+        "while a state is written": "1:0 1:2 2:0",
+        "while an epoch is validated": "1:0 2:0 2:4",
+        "before the model is written": "1:0 2:0",
+        "SIGTERM": "1:0 1:3 2:0",  # saved on the signal, after its own step
+    }
     assert [Path(name).stem for name in runs["within epoch 2"]["left"][::2]] == [
         "epoch-00002-batch-00000000",
         "epoch-00002-batch-00000002",
