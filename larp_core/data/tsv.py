@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,9 @@ from larp_core.errors import UserError
 
 Buffer = bytes | memoryview
 
-CHUNK_BYTES = 4 << 20
-"""Small, so that a block is parsed while it is in the cache and while the decoder's threads fetch the next one."""
+CHUNK_BYTES = 2 << 20
+"""Small, so that a block is parsed while it is in the cache."""
+BLOCKS_AHEAD = 4
 MAX_LINE_BYTES = 16 << 20
 DAMAGE = "cut off or damaged here, the rest can't be read; copy the file again from the distribution"
 
@@ -48,8 +51,11 @@ def stream_tsv(
     Raises:
         UserError: the file can't be opened, is empty, lacks a required column, or is damaged before its first row.
     """
-    with _open(path) as source, tqdm(desc=path.name, unit="B", total=source.num_bytes, **_SCALE) as progress:
-        blocks = _line_blocks(source, chunk_bytes)
+    with (
+        _open(path) as source,
+        tqdm(desc=path.name, unit="B", total=source.num_bytes, **_SCALE) as progress,
+        contextlib.closing(_ahead(_line_blocks(source, chunk_bytes))) as blocks,
+    ):
         first = b"".join(next(blocks, []))
         header_line, _, rest = first.partition(b"\n")
         if source.damage and not rest:
@@ -63,7 +69,7 @@ def stream_tsv(
             num_rows += frame.height
             yield frame
             progress.set_postfix_str(f"{num_rows:,} rows", refresh=False)
-            progress.update(source.position() - progress.n)
+            progress.update(source.position - progress.n)
         if source.damage:
             rejects.add(path.name, DAMAGE, 1, f"line {num_rows + 2}")
 
@@ -143,11 +149,24 @@ def _line_blocks(source: _Source, chunk_bytes: int) -> Iterator[list[Buffer]]:
         yield [b"" if too_long else rest, b"\n"]
 
 
+def _ahead(blocks: Iterator[list[Buffer]]) -> Generator[list[Buffer]]:
+    """The blocks, fetched in a thread of its own, so that the decoder goes on while a block is parsed."""
+    fetcher = ThreadPoolExecutor(1)
+    try:
+        coming = deque(fetcher.submit(next, blocks, None) for _ in range(BLOCKS_AHEAD))
+        while (block := coming.popleft().result()) is not None:
+            coming.append(fetcher.submit(next, blocks, None))
+            yield block
+    finally:
+        fetcher.shutdown(cancel_futures=True)
+
+
 class _Source:
     """The bytes of a file, unpacked. After damage, `read` gives what is sound before it, and `damage` says what it was.
 
     Attributes:
-        num_bytes: of the file as it lies on disk; `position` counts in the same bytes.
+        num_bytes: of the file as it lies on disk.
+        position: how many of these have been read. Kept here, since the decoder can't be asked from another thread.
     """
 
     def __init__(self, raw: Any, num_bytes: int, packed: Any = None) -> None:
@@ -155,7 +174,7 @@ class _Source:
         self._num_read = 0
         self._buffer = bytearray()
         self._step = 0
-        self._position = 0
+        self.position = 0
         self.num_bytes = num_bytes
         self.damage = ""
 
@@ -176,14 +195,14 @@ class _Source:
                     self._raw.seek(self._num_read)
                 continue
             self._num_read += num
+            self.position = max(self.position, self._place())
             return bytes(memoryview(self._buffer)[:num])
         return b""
 
-    def position(self) -> int:
+    def _place(self) -> int:
         if self._packed is None:
             return self._num_read
-        self._position = max(self._position, self._packed.tell_compressed() // 8)  # in bits; 0 after the end
-        return self._position
+        return int(self._packed.tell_compressed()) // 8  # in bits; 0 after the end
 
 
 @contextlib.contextmanager
