@@ -1,7 +1,7 @@
 """`python -m larp_core run <step> ... --dataset mpd`: steps by hand, with no Dagster.
 
-`python -m larp_core steps` lists them; `convert` turns a published checkpoint into a folder.
-Inside Dagster the same command reports its progress and result through Pipes.
+`python -m larp_core steps` lists them; `doctor` says what a run would miss; `convert` turns a published checkpoint into
+a folder. Inside Dagster the same command reports its progress and result through Pipes.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if options["command"] == "convert":
         return _convert(options)
+    if options["command"] == "doctor":
+        return _doctor(options)
     with _open_pipes() as pipes:
         _show_progress(pipes)
         try:
@@ -74,6 +76,20 @@ def _convert(options: dict[str, Any]) -> int:
         return 2
     print(*report.lines(), f"next: {report.next_step(str(folder))}", sep="\n")
     return 0
+
+
+def _doctor(options: dict[str, Any]) -> int:
+    from larp_core.doctor import examine
+
+    try:
+        findings = examine(_settings(options, inside_dagster=False))
+    except UserError as error:
+        print(f"larp: {error}", file=sys.stderr)
+        return 2
+    print(*findings, sep="\n")
+    num_todo = sum(not finding.is_fine for finding in findings)
+    print(f"next: see to the {num_todo} above" if num_todo else "next: dagster job execute -j ingest")
+    return 1 if num_todo else 0
 
 
 def _settings(options: dict[str, Any], *, inside_dagster: bool) -> Settings:
@@ -159,8 +175,10 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run steps one after the other, or reuse their finished runs")
     run.add_argument("steps", nargs="+", metavar="step")
     run.add_argument("--dataset", help=f"{', '.join(DATASETS)}; the first configured one by default")
+    doctor = commands.add_parser("doctor", help="what a run would miss: programs, disk, cookies, audio sources")
     for variable, name in VARIABLES.items():
-        run.add_argument(f"--{name.replace('_', '-')}", help=f"the environment's {variable} by default")
+        for command in (run, doctor):
+            command.add_argument(f"--{name.replace('_', '-')}", help=f"the environment's {variable} by default")
     convert = commands.add_parser("convert", help="a published HTS-AT, LAION-CLAP or LARP checkpoint as a folder")
     convert.add_argument("checkpoint", type=Path)
     convert.add_argument("folder", type=Path)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from larp_core.settings import Settings
+from larp_core.settings import DATASETS_WITH_AUDIO, Settings
 from larp_core.steps import Job, Step
 
 TRAINED = {
@@ -49,6 +49,21 @@ def _paper_lists(job: Job) -> list[Path]:
 
 def _source_upstream(settings: Settings) -> list[str]:
     return ["demo_world"] if settings.is_demo else []
+
+
+def _audio_sources(job: Job) -> dict[str, Any]:
+    """Where audio may come from and what passes for the right one; not how fast it is got."""
+    named = [] if job.dataset in DATASETS_WITH_AUDIO else list(job.settings.audio_sources_in_order)
+    tolerance = {"tolerance": job.recipe.acquire.duration_tolerance_seconds} if "youtube" in named else {}
+    return {"sources": named, "retry": job.settings.audio_retry, **tolerance}
+
+
+def _audio_files(job: Job) -> list[Path]:
+    if job.dataset in DATASETS_WITH_AUDIO:
+        return _existing(job.settings.audio_dir_of(job.dataset))
+    named = job.settings.audio_sources_in_order
+    files = {"folder": job.settings.audio_dir, "urls": job.settings.audio_urls}
+    return [path for source, path in files.items() if source in named and path]
 
 
 def _has_audio_to_get(job: Job) -> bool:
@@ -187,7 +202,8 @@ _STEPS = [
         "larp_core.audio.acquire:acquire_audio",
         upstream=_after("cold_start_split", "metadata", "source"),
         outputs=lambda job: [job.paths.ledger],
-        external=lambda job: _existing(job.settings.audio_dir_of(job.dataset)),
+        config=_audio_sources,
+        external=_audio_files,
         again=_has_audio_to_get,
     ),
     Step(

@@ -27,6 +27,11 @@ class SharedPaths:
         return self.data_dir / "audio"
 
     @property
+    def audio_sources(self) -> Path:
+        """`<source>.json`: until when a source is paused, and why."""
+        return self.data_dir / "audio_sources"
+
+    @property
     def reports(self) -> Path:
         return self.data_dir / "reports"
 
@@ -103,6 +108,11 @@ class DatasetPaths:
     @property
     def ledger(self) -> Path:
         return self.root / "ledger.parquet"
+
+    @property
+    def audio_tags(self) -> Path:
+        """What the tags of the files in LARP_AUDIO_DIR say."""
+        return self.root / "audio_tags.parquet"
 
     @property
     def clips(self) -> Path:

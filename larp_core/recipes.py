@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from larp_core.config import (
+    AcquireConfig,
     AudioTowerConfig,
     CaptionConfig,
     ClipConfig,
@@ -31,6 +32,7 @@ class Recipe:
     ingest: IngestConfig = field(default_factory=IngestConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     caption: CaptionConfig = field(default_factory=CaptionConfig)
+    acquire: AcquireConfig = field(default_factory=AcquireConfig)
     clip: ClipConfig = field(default_factory=ClipConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

@@ -24,10 +24,17 @@ VARIABLES = {
     "LARP_DATASETS": "datasets",
     **{variable: f"{dataset}_dir" for dataset, variable in SOURCE_VARIABLES.items()},
     "LARP_AUDIO_DIR": "audio_dir",
+    "LARP_AUDIO_URLS": "audio_urls",
+    "LARP_AUDIO_SOURCES": "audio_sources",
+    "LARP_AUDIO_RETRY": "audio_retry",
+    "LARP_COOKIES_FILE": "cookies_file",
     "LARP_PAPER_LISTS_DIR": "paper_lists_dir",
 }
 """Environment variable: the argument of `make_settings` that it stands for."""
 FOLDER_VARIABLES = (*SOURCE_VARIABLES.values(), "LARP_AUDIO_DIR")
+FILE_VARIABLES = ("LARP_AUDIO_URLS", "LARP_COOKIES_FILE")
+AUDIO_SOURCES = {"folder": "LARP_AUDIO_DIR", "urls": "LARP_AUDIO_URLS", "youtube": None}
+"""Where audio may come from: the variable that each one needs."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,11 @@ class Settings:
         datasets: which of `DATASETS` the graph is built for.
         mpd_dir, lfm_dir, own_dir: folders of real files, or MPD's zip; with none, the demo world is generated.
         audio_dir: a folder of audio named by track id, or with a mapping file; see `larp_core.audio.sources`.
+        audio_urls: a CSV of direct links, see `larp_core.audio.downloads`.
+        audio_sources: names of `AUDIO_SOURCES` with commas, in the order in which they are tried; by default those
+            that have a folder or a file. What is not named here is not asked.
+        audio_retry: `final` asks once more for what was not found or removed.
+        cookies_file: cookies of a browser, in the format of Netscape; it is read and never written.
         paper_lists_dir: the authors' published track lists, see `larp_core.data.paper_lists`.
     """
 
@@ -50,6 +62,10 @@ class Settings:
     lfm_dir: Path | None = None
     own_dir: Path | None = None
     audio_dir: Path | None = None
+    audio_urls: Path | None = None
+    audio_sources: str = ""
+    audio_retry: str = ""
+    cookies_file: Path | None = None
     paper_lists_dir: Path | None = None
 
     def __post_init__(self) -> None:
@@ -66,11 +82,23 @@ class Settings:
                     f"LARP_DATASETS names {dataset}, but {SOURCE_VARIABLES[dataset]} is not set {why}; "
                     f"set it, or leave {dataset} out of LARP_DATASETS"
                 )
+        self._check_audio()
         if self.own_dir and self.data_dir.is_relative_to(self.own_dir):
             raise UserError(
                 f"LARP_DATA: {self.data_dir} lies within LARP_OWN_DIR, where the pipeline's own files would be taken "
                 "for your music; set LARP_DATA to a folder elsewhere"
             )
+
+    def _check_audio(self) -> None:
+        for source in self.audio_sources_in_order:
+            if source not in AUDIO_SOURCES:
+                raise UserError(
+                    f"LARP_AUDIO_SOURCES: unknown source '{source}'; choose from {', '.join(AUDIO_SOURCES)}"
+                )
+            if (needed := AUDIO_SOURCES[source]) and getattr(self, VARIABLES[needed]) is None:
+                raise UserError(f"LARP_AUDIO_SOURCES names {source}, but {needed} is not set; set it, or leave it out")
+        if self.audio_retry not in ("", "final"):
+            raise UserError(f"LARP_AUDIO_RETRY: '{self.audio_retry}' means nothing; make it 'final', or unset it")
 
     @property
     def is_demo(self) -> bool:
@@ -84,6 +112,13 @@ class Settings:
     def audio_dir_of(self, dataset: str) -> Path | None:
         """The user's folder with the dataset's audio, if there is one."""
         return self.source_dir(dataset) if dataset in DATASETS_WITH_AUDIO else self.audio_dir
+
+    @property
+    def audio_sources_in_order(self) -> tuple[str, ...]:
+        if self.audio_sources:
+            return tuple(name for word in self.audio_sources.split(",") if (name := word.strip()))
+        needed = {source: variable for source, variable in AUDIO_SOURCES.items() if variable}
+        return tuple(source for source, variable in needed.items() if getattr(self, VARIABLES[variable]))
 
     @property
     def shared(self) -> SharedPaths:
@@ -102,6 +137,10 @@ def make_settings(
     lfm_dir: str | None = None,
     own_dir: str | None = None,
     audio_dir: str | None = None,
+    audio_urls: str | None = None,
+    audio_sources: str | None = None,
+    audio_retry: str | None = None,
+    cookies_file: str | None = None,
     paper_lists_dir: str | None = None,
 ) -> Settings:
     """Settings from plain strings, as the environment and the command line give them; empty strings count as absent.
@@ -109,7 +148,7 @@ def make_settings(
     Raises:
         UserError: an unknown recipe or dataset, or a dataset named without its folder.
     """
-    folders = {"mpd": _folder(mpd_dir), "lfm": _folder(lfm_dir), "own": _folder(own_dir)}
+    folders = {"mpd": _path(mpd_dir), "lfm": _path(lfm_dir), "own": _path(own_dir)}
     configured = [name for name in DATASETS if folders[name]] or list(DEMO_DATASETS)
     names = [name.strip() for name in datasets.split(",")] if datasets else configured
     return Settings(
@@ -117,8 +156,12 @@ def make_settings(
         recipe=recipe_named(recipe),
         datasets=tuple(name for name in dict.fromkeys(names) if name),
         **{f"{name}_dir": folder for name, folder in folders.items()},
-        audio_dir=_folder(audio_dir),
-        paper_lists_dir=_folder(paper_lists_dir),
+        audio_dir=_path(audio_dir),
+        audio_urls=_path(audio_urls),
+        audio_sources=audio_sources or "",
+        audio_retry=audio_retry or "",
+        cookies_file=_path(cookies_file),
+        paper_lists_dir=_path(paper_lists_dir),
     )
 
 
@@ -139,8 +182,12 @@ def settings_from(environment: Mapping[str, str] = os.environ, **options: str) -
             continue
         if not (variable == "LARP_MPD_DIR" and folder.suffix == ".zip" and folder.is_file()):
             raise UserError(f"{variable}: {folder} is not a folder; correct it, or unset {variable}")
+    for variable in FILE_VARIABLES:
+        file = getattr(settings, VARIABLES[variable])
+        if file is not None and not file.is_file():
+            raise UserError(f"{variable}: {file} is not a file; correct it, or unset {variable}")
     return settings
 
 
-def _folder(value: str | None) -> Path | None:
+def _path(value: str | None) -> Path | None:
     return Path(value).expanduser().resolve() if value else None

@@ -29,7 +29,9 @@ def build_definitions(
     assets = [*ingest.build(steps), *training.build(steps), *benchmark.build(steps)]
     return dg.Definitions(
         assets=assets,
-        asset_checks=[checks.no_leaks(dataset) for dataset in settings.datasets],
+        asset_checks=[
+            check(dataset) for dataset in settings.datasets for check in (checks.no_leaks, checks.ready_for_audio)
+        ],
         jobs=jobs_for(settings),
         schedules=[weekly_retrain],
         sensors=[new_files(settings, assets)],

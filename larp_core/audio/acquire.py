@@ -1,47 +1,39 @@
 """Getting the audio of every track of the split, once, and writing down what came of it.
 
-Downloads go to the store that all datasets share, `<data_dir>/audio/ab/<track_uri>.<ext>`, under a temporary name
-first; a file in the store has been decoded from end to end. The user's own files stay where they are.
+A run goes through the tracks in passes: what may be had later (a rate limit, a broken line) is asked for again after a
+wait that doubles each time, until it is got, final, or left to the next run.
 """
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import hashlib
-import os
+import logging
 import shutil
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 from tqdm import tqdm
 
-from larp_core.audio.decode import CorruptAudio, measure
-from larp_core.audio.ledger import OK, Entry, Ledger, now
-from larp_core.audio.names import track_file
-from larp_core.audio.own_music import OwnMusic
-from larp_core.audio.server import serve_folder
-from larp_core.audio.sources import AudioSource, LocalFolder, Outcome, Track, Unconfigured, YtDlp
+from larp_core.audio.attempt import Request, crashed, is_unchanged, local_file, make_getter
+from larp_core.audio.configured import configured_sources
+from larp_core.audio.ledger import OK, Entry, Ledger, is_retriable, lost
+from larp_core.audio.pacing import REFUSALS, Paced, backoff_seconds
+from larp_core.audio.sources import AudioSource, Track
 from larp_core.audio.workers import Crashed, map_in_processes
-from larp_core.files import hash_file, make_folder
+from larp_core.config import AcquireConfig
+from larp_core.files import make_folder
 from larp_core.paths import DatasetPaths
-from larp_core.settings import DATASETS_WITH_AUDIO, Settings
 from larp_core.steps import Job, Report
 
-STORE = "store"
 INCOMING = ".incoming"
 MAX_ROWS_SHOWN = 20
+MAX_PASSES = 5
+"""How often a run asks for one track. Refusals are no track's fault: the next run goes on with it."""
 
-
-@dataclass(frozen=True)
-class Request:
-    """One track to be got, and what the ledger said of it before."""
-
-    track: Track
-    before: Entry | None
+log = logging.getLogger(__name__)
 
 
 def acquire_audio(job: Job) -> Report:
@@ -51,147 +43,120 @@ def acquire_audio(job: Job) -> Report:
     that was killed, cost no request. Two datasets that run at once go through their tracks in different orders.
 
     Raises:
-        UserError: LARP_AUDIO_DIR or its mapping can't be used, or the data folder can't be written.
+        UserError: a folder, mapping or list of URLs can't be used, or the data folder can't be written.
     """
     tracks = _tracks_of(job.paths)
     ledger = Ledger(job.paths.ledger)
     ledger.keep_only({track.track_uri: track.track_id for track in tracks})
-    store = make_folder(job.settings.shared.audio)
-    incoming = store / INCOMING / job.dataset
+    incoming = make_folder(job.settings.shared.audio) / INCOMING / job.dataset
     shutil.rmtree(incoming, ignore_errors=True)
-    with _source(job.settings, job.dataset) as source:
-        requests = [Request(track, ledger.entries.get(track.track_uri)) for track in _shuffled(tracks, job.dataset)]
-        requests = [request for request in requests if not _is_settled(request, source, job.settings.data_dir)]
-        arguments = (source, job.settings.data_dir, store, incoming)
-        progress = tqdm(
-            map_in_processes(make_getter, arguments, requests), f"{job.dataset}/mp3", len(requests), unit="track"
-        )
-        for request, entry in progress:
-            ledger.record(_crashed(request, source) if isinstance(entry, Crashed) else entry)
+    with configured_sources(job, tracks) as sources:
+        requests = _unsettled(job, _shuffled(tracks, job.dataset), sources, ledger)
+        _get_all(job, requests, sources, ledger, incoming)
     shutil.rmtree(incoming, ignore_errors=True)
     return _report(ledger.save(), num_looked_up=len(requests))
 
 
-@contextlib.contextmanager
-def _source(settings: Settings, dataset: str) -> Iterator[AudioSource]:
-    """The one source that the settings call for; the demo world's files come over HTTP, as real ones would."""
-    folder = settings.audio_dir_of(dataset)
-    if folder:
-        yield OwnMusic(folder) if dataset in DATASETS_WITH_AUDIO else LocalFolder(folder)
-    elif settings.is_demo:
-        with serve_folder(settings.shared.demo_world / "audio") as server:
-            yield YtDlp(server.url + "/{file_name}.mp3", extractors=("generic",))
-    else:
-        yield Unconfigured()
+def _unsettled(job: Job, tracks: list[Track], sources: Sequence[AudioSource], ledger: Ledger) -> list[Request]:
+    """What there is to do, the user's own files first: they wait for nobody."""
+    gone = lost(ledger.entries.values(), job.settings.data_dir)
+    asks_again = job.settings.audio_retry == "final"
+    here, elsewhere = [], []
+    for track in tracks:
+        before = ledger.entries.get(track.track_uri)
+        own = local_file(track, sources)
+        if own is not None:
+            if before is None or before.track_uri in gone or not is_unchanged(before, own, job.settings.data_dir):
+                here.append(Request(track, before, asks_again))
+        elif before is None or before.track_uri in gone or not _is_settled(before, sources, asks_again):
+            elsewhere.append(Request(track, before, asks_again))
+    return here + elsewhere
 
 
-def _is_settled(request: Request, source: AudioSource, data_dir: Path) -> bool:
-    """True where nothing is to be done: a final outcome of a source that costs requests, or its file in the store.
-
-    Look-ups on this machine are always repeated, for the user may have added or replaced a file.
-    """
-    before = request.before
-    if before is None or not source.costs_requests or before.is_retriable:
-        return False
+def _is_settled(before: Entry, sources: Sequence[AudioSource], asks_again: bool) -> bool:
+    """True where no source can do better: the audio is in the store, or each has said its last word."""
+    names = {source.name for source in sources}
+    remote = {source.name for source in sources if source.costs_requests}
     if before.status == OK:
-        return before.source in (source.name, STORE) and not before.is_lost(data_dir)
-    return before.source == source.name
+        return before.source not in ("folder", "own")  # those files are no longer the user's choice
+    if not remote:
+        return before.source in names and before.status == "not_found"
+    final = {name for name, status in before.refusal_of.items() if not is_retriable(status, before.attempts)}
+    return remote <= final and not asks_again
 
 
-def make_getter(source: AudioSource, data_dir: Path, store: Path, incoming: Path) -> Callable[[Request], Entry]:
-    """The work of one process; see `map_in_processes`."""
-    folder = make_folder(incoming / str(os.getpid()))
-    return lambda request: _get(request, source, data_dir, store, folder)
+def _get_all(job: Job, requests: list[Request], sources: Sequence[AudioSource], ledger: Ledger, incoming: Path) -> None:
+    """Passes over the requests, until nothing is left that this run could still get."""
+    acquire, shared = job.recipe.acquire, job.settings.shared
+    arguments = (tuple(sources), job.settings.data_dir, shared.audio, incoming)
+    notices = _Notices(sources)
+    notices.show()
+    for _ in range(MAX_PASSES):
+        due, later = _due(requests, acquire)
+        if not due and (due := _wait_for_the_rest(later, acquire)):
+            later = [request for request in later if request not in due]
+        if not due:
+            return
+        requests = later
+        progress = tqdm(map_in_processes(make_getter, arguments, due), f"{job.dataset}/mp3", len(due), unit="track")
+        for request, found in progress:
+            entry = crashed(request, sources) if isinstance(found, Crashed) else found
+            ledger.record(entry)
+            if entry.status in REFUSALS:
+                notices.show()
+            if entry.is_retriable:
+                requests.append(Request(request.track, entry))
 
 
-def _get(request: Request, source: AudioSource, data_dir: Path, store: Path, folder: Path) -> Entry:
-    track, before = request.track, request.before
-    attempts = before.attempts if before else 0
-    stored = _stored(store, track)
-    outcome, name = Outcome(OK, stored), STORE
-    if stored is None or not source.costs_requests:
-        found = source.fetch(track, folder)
-        attempts += source.costs_requests
-        if found.status == OK or stored is None:
-            outcome, name = found, source.name
-    entry = Entry(
-        track.track_id,
-        track.track_uri,
-        outcome.status,
-        name,
-        attempts=attempts,
-        last_attempt_at=now(),
-        detail=outcome.detail,
-    )
-    if outcome.path is None:
-        return _unless_unchanged(entry, before)
-    return _inspected(entry, outcome.path, track, before, data_dir, store, folder)
+def _due(requests: list[Request], acquire: AcquireConfig) -> tuple[list[Request], list[Request]]:
+    now = time.time()
+    due = [request for request in requests if _due_at(request, acquire) <= now]
+    return due, [request for request in requests if _due_at(request, acquire) > now]
 
 
-def _inspected(
-    entry: Entry, path: Path, track: Track, before: Entry | None, data_dir: Path, store: Path, folder: Path
-) -> Entry:
-    """The entry with what the file itself says; a new download that can be decoded moves into the store."""
-    is_download = path.is_relative_to(folder)
-    try:
-        entry = replace(entry, sha256=hash_file(path), path=None if is_download else _ledger_path(path, data_dir))
-        if before and before.sha256 == entry.sha256 and before.path == entry.path and before.status in (OK, "corrupt"):
-            return _unless_unchanged(replace(before, source=entry.source), before)
-        measured = measure(path)
-    except CorruptAudio as error:
-        if is_download:
-            path.unlink()
-        return replace(entry, status="corrupt", detail=str(error))
-    except OSError as error:
-        return replace(entry, status="error", detail=f"cannot read {path.name}: {error.strerror}")
-    if is_download:
-        entry = replace(entry, path=_ledger_path(_put_in_store(path, store, track), data_dir))
-    return replace(entry, duration_seconds=round(measured.duration_seconds, 6), decoder=measured.decoder)
+def _due_at(request: Request, acquire: AcquireConfig) -> float:
+    """Epoch seconds. Refusals wait at their source's gate, and final outcomes for nothing."""
+    before = request.before
+    if before is None or before.last_attempt_at is None or before.status != "error" or request.asks_again:
+        return 0.0
+    return before.last_attempt_at.timestamp() + backoff_seconds(before.track_uri, before.attempts, acquire)
 
 
-def _unless_unchanged(entry: Entry, before: Entry | None) -> Entry:
-    """The old entry where only the time of asking would differ, so that the ledger stays the same file."""
-    if before and replace(entry, last_attempt_at=before.last_attempt_at) == before:
-        return before
-    return entry
+def _wait_for_the_rest(later: list[Request], acquire: AcquireConfig) -> list[Request]:
+    """Sleeps until those that are due soon can be asked for, and returns them; the others are left to the next run."""
+    soon = [at for request in later if (at := _due_at(request, acquire)) - time.time() <= acquire.max_wait_seconds]
+    if not soon:
+        if later:
+            log.info("%d tracks may be had later; run this step again for them", len(later))
+        return []
+    seconds = max(soon) - time.time()
+    log.info("%d tracks failed and are tried again in %.0f s", len(soon), seconds)
+    time.sleep(max(seconds, 0.0))
+    return _due(later, acquire)[0]
 
 
-def _put_in_store(path: Path, store: Path, track: Track) -> Path:
-    final = track_file(store, track.track_uri, path.suffix.lower())
-    make_folder(final.parent)
-    with path.open("rb") as handle:
-        os.fsync(handle.fileno())
-    return path.replace(final)
+class _Notices:
+    """Tells of each pause once."""
 
+    def __init__(self, sources: Sequence[AudioSource]) -> None:
+        self._gates = [source.gate for source in sources if isinstance(source, Paced)]
+        self._told: set[float] = set()
 
-def _stored(store: Path, track: Track) -> Path | None:
-    place = track_file(store, track.track_uri, "")
-    return min(place.parent.glob(f"{glob.escape(place.name)}.*"), default=None)
-
-
-def _ledger_path(path: Path, data_dir: Path) -> str:
-    return str(path.relative_to(data_dir) if path.is_relative_to(data_dir) else path)
-
-
-def _crashed(request: Request, source: AudioSource) -> Entry:
-    attempts = (request.before.attempts if request.before else 0) + source.costs_requests
-    return Entry(
-        request.track.track_id,
-        request.track.track_uri,
-        "corrupt",
-        source.name,
-        attempts=attempts,
-        last_attempt_at=now(),
-        detail="the process that decoded it died",
-    )
+    def show(self) -> None:
+        for gate in self._gates:
+            if (notice := gate.notice) and gate.paused_until not in self._told:
+                self._told.add(gate.paused_until)
+                log.warning("%s", notice)
 
 
 def _tracks_of(paths: DatasetPaths) -> list[Track]:
-    names = ["track_id", "track_uri", "track_name", "artist_name"]
+    names = ["track_id", "track_uri", "track_name", "artist_name", "duration_ms"]
     rows = pl.read_parquet(paths.split_tracks, columns=["track_id"]).join(
         pl.read_parquet(paths.tracks, columns=names), on="track_id", how="left", validate="1:1"
     )
-    return [Track(**row) for row in rows.with_columns(pl.col(pl.String).fill_null("")).iter_rows(named=True)]
+    plausible = pl.when(pl.col("duration_ms") > 0).then(pl.col("duration_ms"))
+    rows = rows.with_columns(pl.col(pl.String).fill_null(""), duration_ms=plausible)
+    return [Track(**row) for row in rows.iter_rows(named=True)]
 
 
 def _shuffled(tracks: list[Track], dataset: str) -> list[Track]:

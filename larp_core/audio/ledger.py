@@ -2,14 +2,22 @@
 
 `ledger.parquet` has the columns of `SCHEMA`. `path` is relative to the data folder where the file is ours (the shared
 store) and absolute where it is the user's own; `data_dir / path` is right for both. `attempts` counts requests to a
-remote source: look-ups on this machine cost none. `duration_seconds` is measured by decoding. Between runs a track is
-known by its uri: ids belong to one reading of the playlists.
+remote source: look-ups on this machine cost none. `refusals` tells what each such source said that had no audio,
+`urls=removed youtube=rate_limited`; `status` is the most hopeful of these. `duration_seconds` is measured by decoding.
+Between runs a track is known by its uri: ids belong to one reading of the playlists.
+
+While a run fills it, each row is also appended to a journal beside it, so that a run killed at any moment forgets no
+row; the next run reads the journal first.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import time
-from dataclasses import asdict, dataclass, fields, replace
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,7 +42,7 @@ STATUSES = (
 """Every outcome of a track, of its acquisition and of its clip."""
 
 MAX_ATTEMPTS_ON_ERROR = 5
-SAVE_EVERY_SECONDS = 5.0
+SAVE_EVERY_SECONDS = 60.0
 
 SCHEMA: dict[str, pl.DataType] = {
     "track_id": pl.Int32(),
@@ -48,6 +56,7 @@ SCHEMA: dict[str, pl.DataType] = {
     "attempts": pl.Int32(),
     "last_attempt_at": pl.Datetime("us", "UTC"),
     "detail": pl.String(),
+    "refusals": pl.String(),
 }
 
 
@@ -66,6 +75,7 @@ class Entry:
     attempts: int = 0
     last_attempt_at: datetime | None = None
     detail: str = ""
+    refusals: str = ""
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -73,27 +83,65 @@ class Entry:
 
     @property
     def is_retriable(self) -> bool:
-        """True where asking again may end otherwise: refusals always, errors a few times; all else is final."""
-        if self.status in ("rate_limited", "bot_check"):
-            return True
-        return self.status == "error" and self.attempts < MAX_ATTEMPTS_ON_ERROR
+        return is_retriable(self.status, self.attempts)
 
-    def is_lost(self, data_dir: Path) -> bool:
-        """True where the audio was got and its file is no longer there."""
-        return self.status == OK and (self.path is None or not (data_dir / self.path).exists())
+    @property
+    def refusal_of(self) -> dict[str, str]:
+        """Status by source, see `refusals` in the module's docstring."""
+        return {source: status for source, _, status in (word.partition("=") for word in self.refusals.split())}
+
+
+NAMES = [field.name for field in fields(Entry)]
+
+
+def is_retriable(status: str, attempts: int) -> bool:
+    """True where asking again may end otherwise: refusals always, errors a few times; all else is final."""
+    return status in ("rate_limited", "bot_check") or (status == "error" and attempts < MAX_ATTEMPTS_ON_ERROR)
+
+
+def lost(entries: Iterable[Entry], data_dir: Path) -> set[str]:
+    """Uris of the tracks whose audio was got and whose file is no longer there.
+
+    Each folder is listed once: on a network disk a look at every file of a large store takes minutes.
+    """
+    uris_of: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    gone: set[str] = set()
+    root = str(data_dir)
+    for entry in entries:
+        if entry.status == OK and entry.path is None:
+            gone.add(entry.track_uri)
+        elif entry.status == OK and entry.path is not None:
+            folder, name = os.path.split(os.path.join(root, entry.path))  # noqa: PTH118
+            uris_of[folder][name].append(entry.track_uri)
+    for folder, uris_by_name in uris_of.items():
+        present = _listed(folder)
+        gone.update(uri for name, uris in uris_by_name.items() if name not in present for uri in uris)
+    return gone
+
+
+def _listed(folder: str) -> set[str]:
+    try:
+        with os.scandir(folder) as found:
+            return {file.name for file in found if not file.is_symlink() or Path(file.path).exists()}
+    except OSError:
+        return set()
 
 
 def read_entries(path: Path) -> dict[str, Entry]:
     """Entries by track uri; none where there is no ledger yet."""
     if not path.exists():
         return {}
-    names = [field.name for field in fields(Entry)]
-    return {row["track_uri"]: Entry(**row) for row in pl.read_parquet(path, columns=names).iter_rows(named=True)}
+    frame = pl.read_parquet(path)  # one of an older version has fewer columns
+    columns = [frame[name].to_list() for name in NAMES if name in frame.columns]
+    names = [name for name in NAMES if name in frame.columns]
+    entries = [Entry(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
+    return {entry.track_uri: entry for entry in entries}
 
 
 def has_audio_to_get(path: Path, data_dir: Path) -> bool:
     """Whether another run could get more, or a file has gone since the last; False where there is no ledger."""
-    return any(entry.is_retriable or entry.is_lost(data_dir) for entry in read_entries(path).values())
+    entries = read_entries(path).values()
+    return any(entry.is_retriable for entry in entries) or bool(lost(entries, data_dir))
 
 
 def now() -> datetime:
@@ -101,31 +149,53 @@ def now() -> datetime:
 
 
 class Ledger:
-    """The ledger while it is being filled, saved every few seconds.
-
-    A run killed at any moment forgets no more than those; the files of the forgotten rows are found in the store.
-    """
+    """The ledger while it is being filled: journalled at once, saved now and then and at the end."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.journal = path.with_suffix(".journal")
         self.entries = read_entries(path)
         self._saved_at = time.monotonic()
+        if forgotten := _journalled(self.journal):
+            self.entries |= {entry.track_uri: entry for entry in forgotten}
+            self.save()
 
     def record(self, entry: Entry) -> None:
         self.entries[entry.track_uri] = entry
+        self.journal.parent.mkdir(parents=True, exist_ok=True)
+        with self.journal.open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps(vars(entry), default=datetime.isoformat) + "\n")
         if time.monotonic() - self._saved_at > SAVE_EVERY_SECONDS:
             self.save()
 
     def keep_only(self, track_ids: dict[str, int]) -> None:
         """Forgets tracks that have left the split and gives the others their present ids, `track_uri -> track_id`."""
         self.entries = {
-            uri: replace(entry, track_id=track_ids[uri]) for uri, entry in self.entries.items() if uri in track_ids
+            uri: entry if entry.track_id == track_ids[uri] else replace(entry, track_id=track_ids[uri])
+            for uri, entry in self.entries.items()
+            if uri in track_ids
         }
 
     def save(self) -> pl.DataFrame:
-        """Writes the rows in the order of their ids."""
-        rows = [asdict(entry) for entry in sorted(self.entries.values(), key=lambda entry: entry.track_id)]
-        frame = pl.DataFrame(rows, schema=SCHEMA)
+        """Writes the rows in the order of their ids. Returns them, in the columns of `SCHEMA`."""
+        entries = sorted(self.entries.values(), key=lambda entry: entry.track_id)
+        frame = pl.DataFrame({name: [getattr(entry, name) for entry in entries] for name in SCHEMA}, schema=SCHEMA)
         write_parquet(frame, self.path)
+        self.journal.unlink(missing_ok=True)
         self._saved_at = time.monotonic()
         return frame
+
+
+def _journalled(journal: Path) -> list[Entry]:
+    """Rows that no saved ledger holds yet; a line that a killed run left half-written ends the list."""
+    entries: list[Entry] = []
+    if not journal.exists():
+        return entries
+    for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            break
+        asked_at = row["last_attempt_at"]
+        entries.append(Entry(**row | {"last_attempt_at": datetime.fromisoformat(asked_at) if asked_at else None}))
+    return entries

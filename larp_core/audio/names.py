@@ -6,7 +6,9 @@ import hashlib
 import re
 from pathlib import Path
 
-PLAIN = re.compile(r"[A-Za-z0-9_-]{2,64}")
+PLAIN = re.compile(r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])$)[A-Za-z0-9_][A-Za-z0-9_-]{1,63}", re.IGNORECASE)
+"""No name that Windows keeps for devices, none that a program would take for an option."""
+
 SPOTIFY_PREFIX = "spotify:track:"
 
 
@@ -23,7 +25,8 @@ def safe_file_name(track_uri: str) -> str:
     if PLAIN.fullmatch(track_uri):
         return track_uri
     readable = re.sub(r"[^A-Za-z0-9_-]+", "_", track_uri)[:40]
-    return f"{hashlib.sha256(track_uri.encode()).hexdigest()[:16]}.{readable}"
+    digest = hashlib.sha256(track_uri.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{digest[:16]}.{readable}"
 
 
 def track_file(folder: Path, track_uri: str, suffix: str) -> Path:

@@ -1,4 +1,4 @@
-"""Where a track's audio comes from: the user's own folder, or a download by yt-dlp.
+"""Where a track's audio comes from: the interface of every source, and the user's own folder. Downloads: `downloads`.
 
 A source's `fetch` never raises for one track: it returns an `Outcome` with a status of the ledger's `STATUSES` and the
 reason. What it returns is not yet known to be audio.
@@ -7,11 +7,10 @@ reason. What it returns is not yet known to be audio.
 from __future__ import annotations
 
 import csv
-import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import quote
+from typing import Protocol
 
 from larp_core.audio.names import bare_uri, safe_file_name
 from larp_core.errors import UserError
@@ -24,29 +23,39 @@ AUDIO_SUFFIXES = frozenset(
     )
 )
 MAPPING_FILE = "mapping.csv"
-MAX_DOWNLOAD_BYTES = 300 * 1024 * 1024
-MAX_REASON_CHARS = 300
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Track:
-    """What a source may look a track up by."""
+    """What a source may look a track up by; `duration_ms` is None where the dataset knows none that makes sense."""
 
     track_id: int
     track_uri: str
     track_name: str = ""
     artist_name: str = ""
+    duration_ms: int | None = None
+
+    def fits(self, seconds: float, tolerance_seconds: float) -> bool:
+        """Whether a recording of this length can be the track; True where its own is unknown."""
+        return self.duration_ms is None or abs(seconds - self.duration_ms / 1000) <= tolerance_seconds
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """`path` is given where the status is `ok`."""
+    """What a source says of one track.
+
+    Attributes:
+        path: given where the status is `ok`.
+        tolerance_seconds: given where the file was guessed from names: how far the length that decoding it measures
+            may be from the catalogue's.
+        retry_after_seconds: how long a source that refuses asks to be left alone, where it says so.
+    """
 
     status: str
     path: Path | None = None
     detail: str = ""
+    tolerance_seconds: float | None = None
+    retry_after_seconds: float | None = None
 
 
 class AudioSource(Protocol):
@@ -58,6 +67,9 @@ class AudioSource(Protocol):
     def fetch(self, track: Track, folder: Path) -> Outcome:
         """Finds the track's audio. A download is written into `folder`, and is the caller's to move or delete."""
         ...
+
+
+ByNames = Callable[[Track], Outcome]
 
 
 class Unconfigured:
@@ -80,8 +92,10 @@ class LocalFolder:
         UserError: no such folder, no audio in it, or a row of the mapping that can't be used.
     """
 
-    name = "local"
+    name = "folder"
     costs_requests = False
+    by_names: ByNames | None = None
+    """Looks up by title and artist what is not found by its id; see `larp_core.audio.tagged`."""
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
@@ -94,15 +108,21 @@ class LocalFolder:
             raise UserError(
                 f"LARP_AUDIO_DIR: {folder} holds no audio; put files named <track_uri>.mp3 there, or a {MAPPING_FILE}"
             )
+        self.files = files
         # Reversed, so that of several files of one track the first in the alphabet stays.
         self._file_of = {file.stem: file for file in reversed(files)}
         if mapping.exists():
             self._file_of |= read_mapping(mapping)
 
+    def by_id(self, track: Track) -> Path | None:
+        names = (track.track_uri, safe_file_name(track.track_uri))
+        return next((self._file_of[name] for name in names if name in self._file_of), None)
+
     def fetch(self, track: Track, folder: Path) -> Outcome:
-        for name in (track.track_uri, safe_file_name(track.track_uri)):
-            if name in self._file_of:
-                return Outcome("ok", self._file_of[name])
+        if (file := self.by_id(track)) is not None:
+            return Outcome("ok", file)
+        if self.by_names is not None:
+            return self.by_names(track)
         return Outcome("not_found", detail=f"LARP_AUDIO_DIR holds no {track.track_uri}.<ext> and no mapping to it")
 
 
@@ -113,150 +133,35 @@ def read_mapping(mapping: Path) -> dict[str, Path]:
         UserError: the file, the line and the remedy, for the first row that can't be used.
     """
     files: dict[str, Path] = {}
-    try:
-        with mapping.open(encoding="utf-8-sig", newline="") as handle:
-            rows = csv.DictReader(handle)
-            if not {"track_uri", "file"} <= set(rows.fieldnames or []):
-                raise UserError(f"{mapping}, line 1: the header lacks track_uri or file; make it 'track_uri,file'")
-            for row in rows:
-                uri, file = bare_uri(row["track_uri"] or ""), (row["file"] or "").strip()
-                where = f"{mapping}, line {rows.line_num}"
-                if not uri or not file:
-                    raise UserError(f"{where}: track_uri or file is empty; fill in both or remove the line")
-                path = mapping.parent / Path(file).expanduser()
-                if not path.is_file():
-                    raise UserError(f"{where}: file '{file}' does not exist; correct its path or remove the line")
-                if files.setdefault(uri, path) != path:
-                    raise UserError(f"{where}: track_uri '{uri}' has another file on an earlier line; keep one")
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"{mapping}: not CSV in UTF-8 ({error}); save it as such, with the header 'track_uri,file'"
-        ) from None
+    for where, uri, file in read_pairs(mapping, "file"):
+        path = mapping.parent / Path(file).expanduser()
+        if "\0" in file or not path.is_file():
+            raise UserError(f"{where}: file {file!r} does not exist; correct its path or remove the line")
+        if files.setdefault(uri, path) != path:
+            raise UserError(f"{where}: track_uri '{uri}' has another file on an earlier line; keep one")
     return files
 
 
-class YtDlp:
-    """Downloads with yt-dlp, as a library.
+def read_pairs(table: Path, column: str) -> Iterator[tuple[str, str, str]]:
+    """`("<table>, line <n>", bare track uri, value)` from a UTF-8 CSV with the columns `track_uri` and `column`.
 
-    Args:
-        query: what to ask yt-dlp for, a URL or one of its searches, with the fields of `Track` in braces (in a URL
-            they get percent-encoded) and `{file_name}`, the id as a safe file name.
-        extractors: patterns of the yt-dlp extractors allowed; `generic` takes direct links to audio and nothing else.
+    Raises:
+        UserError: the file, the line and the remedy, for the first row that can't be used.
     """
-
-    name = "yt-dlp"
-    costs_requests = True
-
-    def __init__(self, query: str, extractors: tuple[str, ...] = ("default",)) -> None:
-        self.query = query
-        self.extractors = extractors
-        self._downloaders: dict[Path, Any] = {}
-
-    def fetch(self, track: Track, folder: Path) -> Outcome:
-        from yt_dlp.utils import YoutubeDLError
-
-        try:
-            info = self._downloader(folder).extract_info(self._query_for(track))
-        except YoutubeDLError as error:
-            return _refusal(error)
-        entries = info.get("entries", [info]) if info else []
-        downloads = [download for entry in entries for download in (entry or {}).get("requested_downloads") or []]
-        if not downloads:
-            return Outcome("not_found", detail="yt-dlp found nothing to download")
-        path = Path(downloads[0]["filepath"])
-        if not path.is_file():
-            return Outcome("error", detail=f"nothing was written: empty, or larger than {MAX_DOWNLOAD_BYTES >> 20} MiB")
-        return Outcome("ok", path)
-
-    def _query_for(self, track: Track) -> str:
-        fields = vars(track) | {"file_name": safe_file_name(track.track_uri)}
-        if self.query.startswith(("http://", "https://")):
-            fields = {name: quote(str(value), safe="") for name, value in fields.items()}
-        return self.query.format(**fields)
-
-    def _downloader(self, folder: Path) -> Any:
-        """One YoutubeDL for all tracks of a process: making one costs as much as twenty downloads of a small file."""
-        if folder not in self._downloaders:
-            import imageio_ffmpeg
-            import yt_dlp
-
-            self._downloaders[folder] = yt_dlp.YoutubeDL(
-                {
-                    "format": "bestaudio/best",
-                    "paths": {"home": str(folder)},
-                    "outtmpl": "%(autonumber)s.%(ext)s",
-                    "overwrites": True,
-                    "updatetime": False,
-                    "noplaylist": True,
-                    "playlist_items": "1",
-                    "allowed_extractors": list(self.extractors),
-                    "ffmpeg_location": imageio_ffmpeg.get_ffmpeg_exe(),
-                    "max_filesize": MAX_DOWNLOAD_BYTES,
-                    "socket_timeout": 20,
-                    "retries": 2,
-                    "cachedir": False,
-                    "quiet": True,
-                    "noprogress": True,
-                    "color": "no_color",
-                    "logger": _QuietLog(),
-                }
-            )
-        return self._downloaders[folder]
-
-
-class _QuietLog:
-    """yt-dlp's messages, as ours; its errors stand in the ledger, so none is repeated on the terminal."""
-
-    def debug(self, message: str) -> None:
-        log.debug(message)
-
-    info = warning = error = debug
-
-
-STATUS_OF_HTTP = {401: "age_gated", 404: "not_found", 410: "removed", 429: "rate_limited", 451: "geo_blocked"}
-STATUS_OF_PHRASE = {
-    "not a bot": "bot_check",
-    "captcha": "bot_check",
-    "rate-limited": "rate_limited",
-    "too many requests": "rate_limited",
-    "confirm your age": "age_gated",
-    "age-restricted": "age_gated",
-    "inappropriate for some users": "age_gated",
-    "available in your country": "geo_blocked",
-    "your location": "geo_blocked",
-    "geo restrict": "geo_blocked",
-    "has been removed": "removed",
-    "been terminated": "removed",
-    "private video": "removed",
-    "no longer available": "removed",
-    "video unavailable": "removed",
-    "unsupported url": "not_found",
-    "no video formats found": "not_found",
-}
-"""The first phrase in yt-dlp's message decides; what no phrase knows is an `error`, which is tried again."""
-
-
-def _refusal(error: Exception) -> Outcome:
-    """The typed outcome of a yt-dlp error: by its kind where it has one, else by the words of the message."""
-    from yt_dlp.networking.exceptions import HTTPError
-    from yt_dlp.utils import GeoRestrictedError
-
-    detail = str(error).removeprefix("ERROR: ").split("; please report this issue")[0][:MAX_REASON_CHARS]
-    for cause in _causes(error):
-        if isinstance(cause, GeoRestrictedError):
-            return Outcome("geo_blocked", detail=detail)
-        if isinstance(cause, HTTPError) and cause.status in STATUS_OF_HTTP:
-            return Outcome(STATUS_OF_HTTP[cause.status], detail=detail)
-    words = detail.lower().replace("’", "'")
-    known = (status for phrase, status in STATUS_OF_PHRASE.items() if phrase in words)
-    return Outcome(next(known, "error"), detail=detail)
-
-
-def _causes(error: BaseException | None) -> list[BaseException]:
-    """The chain of errors inside a yt-dlp error: it keeps them as `exc_info` or `cause`."""
-    chain: list[BaseException] = []
-    while error is not None and error not in chain:
-        chain.append(error)
-        inner = (getattr(error, "exc_info", None) or (None, None))[1]
-        error = inner if inner not in (None, error) else getattr(error, "cause", None) or error.__cause__
-    return chain
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as handle:
+            rows = csv.DictReader(handle)
+            if not {"track_uri", column} <= set(rows.fieldnames or []):
+                raise UserError(
+                    f"{table}, line 1: the header lacks track_uri or {column}; make it 'track_uri,{column}'"
+                )
+            for row in rows:
+                uri, value = bare_uri(row["track_uri"] or ""), (row[column] or "").strip()
+                where = f"{table}, line {rows.line_num}"
+                if not uri or not value:
+                    raise UserError(f"{where}: track_uri or {column} is empty; fill in both or remove the line")
+                yield where, uri, value
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(
+            f"{table}: not CSV in UTF-8 ({error}); save it as such, with the header 'track_uri,{column}'"
+        ) from None

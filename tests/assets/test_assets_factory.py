@@ -233,7 +233,8 @@ def test_the_command_names_every_setting(tmp_path: Path) -> None:
 
 def test_every_setting_comes_back_from_the_command(tmp_path: Path) -> None:
     folders = {name: f"/{name}" for name in VARIABLES.values() if name.endswith("_dir") and name != "data_dir"}
-    settings = make_settings(data_dir=str(tmp_path), recipe="smoke", **folders)
+    audio = {"audio_urls": "/u.csv", "audio_sources": "urls,youtube", "audio_retry": "final", "cookies_file": "/c"}
+    settings = make_settings(data_dir=str(tmp_path), recipe="smoke", **folders, **audio)
     words = launch.command_of([Job(Step("larp_wtc", "x", "none:none"), settings, "own")])[4:]
     options = vars(_parser().parse_args(["run", *words[words.index("larp_wtc") :]]))
     assert make_settings(**{name: options[name] for name in VARIABLES.values()}) == settings

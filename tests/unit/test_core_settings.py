@@ -79,3 +79,32 @@ def test_the_pipelines_files_may_not_lie_among_the_music(tmp_path):
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"LARP_OWN_DIR: .*/gone is not a folder; correct it, or unset LARP_OWN_DIR"):
         settings_from({"LARP_DATA": str(tmp_path / "data"), "LARP_OWN_DIR": str(tmp_path / "gone")})
+
+
+def test_audio_comes_from_what_is_named_or_configured(tmp_path):
+    urls = tmp_path / "urls.csv"
+    urls.touch()
+    nothing = make_settings(data_dir=str(tmp_path))
+    assert nothing.audio_sources_in_order == ()
+    both = {"data_dir": str(tmp_path), "audio_dir": str(tmp_path), "audio_urls": str(urls)}
+    assert make_settings(**both).audio_sources_in_order == ("folder", "urls")
+    named = make_settings(**both, audio_sources=" youtube, urls,")
+    assert named.audio_sources_in_order == ("youtube", "urls")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"audio_sources": "radio"}, "LARP_AUDIO_SOURCES: unknown source 'radio'; choose from folder, urls, youtube"),
+        ({"audio_sources": "youtube,urls"}, "names urls, but LARP_AUDIO_URLS is not set; set it, or leave it out"),
+        ({"audio_retry": "all"}, "LARP_AUDIO_RETRY: 'all' means nothing; make it 'final', or unset it"),
+    ],
+)
+def test_audio_settings_that_cannot_be_are_refused(tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        make_settings(data_dir=str(tmp_path), **options)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"LARP_COOKIES_FILE: .*/gone is not a file; correct it, or unset"):
+        settings_from({"LARP_DATA": str(tmp_path), "LARP_COOKIES_FILE": str(tmp_path / "gone")})

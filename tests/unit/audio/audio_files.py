@@ -58,6 +58,7 @@ def write_tracks(job: Job, uris: list[str]) -> None:
             "track_uri": uris,
             "track_name": [f"Song {i}" for i in range(count)],
             "artist_name": ["Somebody"] * count,
+            "duration_ms": pl.Series([None] * count, dtype=pl.Int32),
         }
     )
     job.paths.split_tracks.parent.mkdir(parents=True, exist_ok=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from larp_core.audio import ledger as ledger_module
 from larp_core.audio.ledger import (
@@ -15,7 +19,9 @@ from larp_core.audio.ledger import (
     STATUSES,
     Entry,
     Ledger,
+    _journalled,
     has_audio_to_get,
+    lost,
     read_entries,
 )
 
@@ -25,7 +31,7 @@ NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 def test_rows_come_back_as_they_were_in_the_order_of_ids(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.parquet")
     full = Entry(7, "x", "ok", "yt-dlp", "audio/ab/x.mp3", "00", 52.5, "libsndfile", 1, NOON)
-    bare = Entry(2, "y", "not_found", "local", detail="no such file")
+    bare = Entry(2, "y", "not_found", "folder", detail="no such file")
     ledger.record(full)
     ledger.record(bare)
     frame = ledger.save()
@@ -66,7 +72,7 @@ def test_a_file_that_is_gone_is_to_be_got_again(tmp_path: Path, is_ours: bool) -
     file.touch()
     ledger = Ledger(tmp_path / "ledger.parquet")
     ledger.record(Entry(1, "x", "ok", "store", "x.mp3" if is_ours else str(file)))
-    ledger.record(Entry(2, "y", "corrupt", "local", "never there.mp3"))
+    ledger.record(Entry(2, "y", "corrupt", "folder", "never there.mp3"))
     ledger.save()
     assert not has_audio_to_get(ledger.path, data_dir)
     file.unlink()
@@ -84,6 +90,64 @@ def test_tracks_are_known_by_their_uri_and_take_their_present_ids(tmp_path: Path
 def test_an_unknown_status_is_a_mistake_of_the_code() -> None:
     with pytest.raises(ValueError, match="unknown status 'fine'"):
         Entry(1, "x", "fine", "yt-dlp")
+
+
+def test_each_row_is_journalled_at_once(tmp_path: Path) -> None:
+    """As a run leaves it that is killed before it saves, in the middle of a line."""
+    saved = Ledger(tmp_path / "ledger.parquet")
+    saved.record(Entry(1, "x", "error", "urls", attempts=1, last_attempt_at=NOON))
+    saved.save()
+    assert not saved.journal.exists()
+    rows = [
+        Entry(1, "x", "ok", "urls", "audio/x.mp3", "00", 52.5, "libsndfile", 2, NOON, refusals="youtube=removed"),
+        Entry(2, "\ud800 \u2028\n", "not_found", "urls", detail="Ünïcode"),
+    ]
+    for row in rows:
+        saved.record(row)
+    with saved.journal.open("a") as handle:
+        handle.write('{"track_id": 3, "track_u')
+    assert _journalled(saved.journal) == rows
+    saved.journal.write_text(saved.journal.read_text().replace("\\ud800", "y"))  # Parquet holds no half of a pair
+    after = Ledger(tmp_path / "ledger.parquet")
+    assert list(after.entries.values()) == [rows[0], replace(rows[1], track_uri="y \u2028\n")]
+    assert read_entries(after.path) == after.entries
+    assert not after.journal.exists()
+    assert after.entries["x"].refusal_of == {"youtube": "removed"}
+
+
+def test_a_ledger_of_an_older_version_is_read(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.parquet")
+    ledger.record(Entry(1, "x", "ok", "store", "x.mp3", attempts=1, last_attempt_at=NOON))
+    ledger.save().drop("refusals").write_parquet(ledger.path)
+    assert read_entries(ledger.path) == ledger.entries
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b/c", "/elsewhere"]), st.sampled_from("xyz"), st.booleans())))
+def test_lost_files_are_those_that_are_not_there(files: list[tuple[str, str, bool]]) -> None:
+    """Against a look at each file."""
+    with tempfile.TemporaryDirectory() as folder:
+        data_dir = Path(folder, "data")
+        entries = []
+        for number, (place, name, is_there) in enumerate(files):
+            path = (Path(folder + place) if place.startswith("/") else data_dir / place) / name
+            if is_there:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+            kept = str(path) if place.startswith("/") else f"{place}/{name}"
+            entries.append(Entry(number, str(number), "ok", "store", kept))
+        entries.append(Entry(-1, "no path", "ok", "store"))
+        entries.append(Entry(-2, "not got", "removed", "urls"))
+        naive = {
+            entry.track_uri
+            for entry in entries
+            if entry.status == "ok" and not (entry.path and (data_dir / entry.path).exists())
+        }
+        assert lost(entries, data_dir) == naive
+
+
+def test_a_link_to_nothing_is_lost(tmp_path: Path) -> None:
+    (tmp_path / "x.mp3").symlink_to(tmp_path / "gone.mp3")
+    assert lost([Entry(1, "x", "ok", "folder", "x.mp3")], tmp_path) == {"x"}
 
 
 def test_it_is_saved_while_it_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

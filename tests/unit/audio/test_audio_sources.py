@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,11 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from larp_core.audio.downloads import DownloadOptions, YtDlp
 from larp_core.audio.names import safe_file_name, track_file
+from larp_core.audio.refusals import refusal_of
 from larp_core.audio.server import serve_folder
-from larp_core.audio.sources import LocalFolder, Track, YtDlp, _refusal
+from larp_core.audio.sources import LocalFolder, Track
 from larp_core.errors import UserError
 
+LOOPBACK = DownloadOptions(allow_private=True)
 SPOTIFY_ID = "0UaMYEvWZi0ZqiDOoHU3YI"
 
 
@@ -97,8 +101,15 @@ def test_file_names_are_safe_and_different(first: str, second: str) -> None:
     assert len(f"{name}.partial.flac".encode()) < 200
     assert name.isascii()
     assert not set(name) & set('/\\:*?"<>|\0 ')
-    assert not name.startswith(".")
+    assert not name.startswith((".", "-"))
     assert (name == safe_file_name(second)) == (first == second)
+
+
+@pytest.mark.parametrize("name", ["CON", "nul", "Lpt1", "-rf", "../../x", "x" * 4_000, "a\0b", "\ud800", "nul.mp3"])
+def test_odd_ids_become_plain_names(name: str) -> None:
+    safe = safe_file_name(name)
+    assert re.fullmatch(r"[0-9a-f]{16}\.[A-Za-z0-9_-]{0,40}", safe)
+    assert safe != safe_file_name(name + "x")
 
 
 def test_spotify_ids_keep_their_name() -> None:
@@ -113,7 +124,7 @@ def test_yt_dlp_downloads_direct_links_byte_by_byte(tmp_path: Path, mp3_of: Call
     for uri in (SPOTIFY_ID, "a b/c"):
         (web / f"{safe_file_name(uri)}.mp3").write_bytes(original)
     with serve_folder(web) as server:
-        source = YtDlp(server.url + "/{file_name}.mp3", extractors=("generic",))
+        source = YtDlp(server.url + "/{file_name}.mp3", options=LOOPBACK)
         outcomes = [source.fetch(Track(i, uri), store) for i, uri in enumerate((SPOTIFY_ID, "a b/c"))]
         missing = source.fetch(Track(3, "missing"), store)
     assert [outcome.status for outcome in outcomes] == ["ok", "ok"]
@@ -162,7 +173,7 @@ def refusing() -> Iterator[str]:
     ],
 )
 def test_http_refusals_are_typed(refusing: str, tmp_path: Path, code: int, status: str) -> None:
-    source = YtDlp(refusing + "/{track_uri}.mp3", extractors=("generic",))
+    source = YtDlp(refusing + "/{track_uri}.mp3", options=LOOPBACK)
     outcome = source.fetch(Track(1, str(code)), tmp_path)
     assert (outcome.status, outcome.path) == (status, None)
     assert outcome.detail
@@ -172,7 +183,7 @@ def test_http_refusals_are_typed(refusing: str, tmp_path: Path, code: int, statu
 def test_a_dead_network_is_an_error_to_try_again(tmp_path: Path) -> None:
     with serve_folder(tmp_path) as server:
         url = server.url
-    outcome = YtDlp(url + "/{track_uri}.mp3", extractors=("generic",)).fetch(Track(1, "x"), tmp_path)
+    outcome = YtDlp(url + "/{track_uri}.mp3", options=LOOPBACK).fetch(Track(1, "x"), tmp_path)
     assert outcome.status == "error"
     assert "refused" in outcome.detail.lower()
 
@@ -196,4 +207,4 @@ def test_a_dead_network_is_an_error_to_try_again(tmp_path: Path) -> None:
 def test_messages_of_video_sites_are_typed(message: str, status: str) -> None:
     from yt_dlp.utils import DownloadError
 
-    assert _refusal(DownloadError(f"ERROR: {message}")).status == status
+    assert refusal_of(DownloadError(f"ERROR: {message}")).status == status

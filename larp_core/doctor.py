@@ -1,0 +1,179 @@
+"""What a run would miss, said before it starts: programs, disk, cookies, sources. Each finding says what to do.
+
+Nothing is asked over the network.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from larp_core.errors import UserError
+from larp_core.settings import AUDIO_SOURCES, DATASETS_WITH_AUDIO, VARIABLES, Settings
+
+OLD_COOKIES_DAYS = 30
+OLDEST_DENO = (2, 3)
+BYTES_PER_SECOND_OF_AUDIO = 20_000
+"""160 kbit/s, what video sites send."""
+BYTES_PER_CLIP = 700_000
+"""FLAC of 10 s and its mel spectrogram."""
+SECONDS_OF_A_TRACK = 240.0
+DAY_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line for a person: what was looked at, what is so, and what to do where it is not right."""
+
+    name: str
+    is_fine: bool
+    says: str
+
+    def __str__(self) -> str:
+        return f"{'ok  ' if self.is_fine else 'TODO'} {self.name}: {self.says}"
+
+
+def examine(settings: Settings, dataset: str = "") -> list[Finding]:
+    """All findings, for one dataset or for all configured ones; the disk is judged by what these still need."""
+    datasets = (dataset,) if dataset else settings.datasets
+    needs_youtube = "youtube" in settings.audio_sources_in_order and not settings.is_demo
+    return [
+        _audio_sources(settings, datasets),
+        *(_source_files(settings, source) for source in settings.audio_sources_in_order),
+        _javascript(needs_youtube),
+        _ffmpeg(),
+        _cookies(settings.cookies_file, needs_youtube),
+        _pauses(settings),
+        _disk(settings, datasets),
+        _spotify(),
+    ]
+
+
+def _audio_sources(settings: Settings, datasets: tuple[str, ...]) -> Finding:
+    named = settings.audio_sources_in_order
+    unused = [
+        variable
+        for source, variable in AUDIO_SOURCES.items()
+        if variable and getattr(settings, VARIABLES[variable]) and source not in named
+    ]
+    if unused:
+        says = f"{', '.join(named)}; {', '.join(unused)} is set and not used: name its source in LARP_AUDIO_SOURCES too"
+        return Finding("audio sources", False, says)
+    if named:
+        return Finding("audio sources", True, f"{', then '.join(named)}; each is asked for what those before lack")
+    if settings.is_demo or set(datasets) <= set(DATASETS_WITH_AUDIO):
+        return Finding("audio sources", True, "none needed: the files are there")
+    says = "none: tracks are carried by their captions; set LARP_AUDIO_DIR to a folder of audio to change that"
+    return Finding("audio sources", True, says)
+
+
+def _source_files(settings: Settings, source: str) -> Finding:
+    """The mapping or list of a source, read to its end."""
+    from larp_core.audio.downloads import read_urls
+    from larp_core.audio.sources import LocalFolder
+
+    try:
+        if source == "folder" and settings.audio_dir:
+            return Finding(source, True, f"{len(LocalFolder(settings.audio_dir).files):,} audio files")
+        if source == "urls" and settings.audio_urls:
+            return Finding(source, True, f"{len(read_urls(settings.audio_urls)):,} URLs")
+    except UserError as error:
+        return Finding(source, False, str(error))
+    acquire = settings.recipe.acquire
+    hourly = 3600 / acquire.search_seconds_between_tracks if acquire.search_seconds_between_tracks else float("inf")
+    return Finding(source, True, f"some {hourly:.0f} tracks an hour at most; take only what you may")
+
+
+def _javascript(is_needed: bool) -> Finding:
+    name = "JavaScript runtime"
+    try:
+        import deno
+
+        version = _version([deno.find_deno_bin(), "--version"])
+    except (ImportError, OSError, subprocess.SubprocessError) as error:
+        says = f"deno does not run ({error}); reinstall it with pip install --force-reinstall deno"
+        return Finding(name, not is_needed, says if is_needed else f"{says}; only the source youtube needs it")
+    number = version.split()[1] if len(version.split()) > 1 else ""
+    parts = tuple(int(part) for part in number.split(".")[:2] if part.isdigit())
+    if parts < OLDEST_DENO:
+        return Finding(name, not is_needed, f"{version} is too old for yt-dlp; pip install --upgrade deno")
+    return Finding(name, True, version)
+
+
+def _ffmpeg() -> Finding:
+    try:
+        import imageio_ffmpeg
+
+        version = _version([imageio_ffmpeg.get_ffmpeg_exe(), "-version"])
+    except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
+        says = f"it does not run ({error}); reinstall it with pip install --force-reinstall imageio-ffmpeg"
+        return Finding("ffmpeg", False, says)
+    return Finding("ffmpeg", True, " ".join(version.split()[:3]))
+
+
+def _version(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    return done.stdout.splitlines()[0].strip() if done.stdout else ""
+
+
+def _cookies(file: Path | None, is_needed: bool) -> Finding:
+    if file is None:
+        says = "none; where the source youtube asks for a sign-in, export your browser's to a file: LARP_COOKIES_FILE"
+        return Finding("cookies", True, says if is_needed else "none, and no source that takes any")
+    if not file.is_file():
+        return Finding("cookies", False, f"{file} is not there; correct LARP_COOKIES_FILE, or unset it")
+    with file.open("rb") as handle:
+        first = handle.readline(200)
+    if b"cookie" not in first.lower():
+        says = f"{file} does not begin with '# Netscape HTTP Cookie File'; export it in that format"
+        return Finding("cookies", False, says)
+    days = (time.time() - file.stat().st_mtime) / DAY_SECONDS
+    if days > OLD_COOKIES_DAYS:
+        return Finding("cookies", False, f"{days:.0f} days old, so they may have run out; export them again to {file}")
+    return Finding("cookies", True, f"{days:.0f} days old")
+
+
+def _pauses(settings: Settings) -> Finding:
+    from larp_core.audio.pacing import Gate
+
+    folder = settings.shared.audio_sources
+    notices = [notice for file in sorted(folder.glob("*.json")) if (notice := Gate(file).notice)]
+    says = f"{'; '.join(notices)}. To ask at once all the same, delete the files in {folder}"
+    return Finding("pauses", not notices, says if notices else "no source is paused")
+
+
+def _disk(settings: Settings, datasets: tuple[str, ...]) -> Finding:
+    place = next(path for path in (settings.data_dir, *settings.data_dir.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    num_tracks, needed = 0, 0.0
+    for dataset in datasets:
+        paths = settings.paths(dataset)
+        if not (paths.split_tracks.exists() and paths.tracks.exists()):
+            says = f"{_gib(free)} free; how much is needed shows when {dataset}/cold_start_split has been made"
+            return Finding("disk", True, says)
+        split = pl.read_parquet(paths.split_tracks, columns=["track_id"])
+        tracks = pl.read_parquet(paths.tracks, columns=["track_id", "duration_ms"]).join(split, on="track_id")
+        if paths.ledger.exists():
+            have = pl.read_parquet(paths.ledger, columns=["track_id", "status"]).filter(status="ok")
+            tracks = tracks.join(have, on="track_id", how="anti")
+        seconds = float((tracks["duration_ms"] / 1000).fill_null(SECONDS_OF_A_TRACK).clip(0, 3600).sum())
+        downloads = bool({"urls", "youtube"} & set(settings.audio_sources_in_order)) and not settings.is_demo
+        num_tracks += tracks.height
+        needed += tracks.height * BYTES_PER_CLIP + (seconds * BYTES_PER_SECOND_OF_AUDIO if downloads else 0)
+    says = f"{_gib(free)} free; {num_tracks:,} tracks without audio yet may take {_gib(needed)}"
+    if needed > free:
+        return Finding("disk", False, f"{says}; free some space, or set LARP_DATA to another disk")
+    return Finding("disk", True, says)
+
+
+def _spotify() -> Finding:
+    return Finding("Spotify", True, "not asked: names come from the dataset's own files")
+
+
+def _gib(num_bytes: float) -> str:
+    return f"{num_bytes / 2**30:.1f} GiB"

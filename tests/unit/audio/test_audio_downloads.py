@@ -1,0 +1,292 @@
+"""Downloads against a real server that throttles, breaks off, lies, redirects and refuses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hostile_server import HostileServer, LoopbackSearch, hostile_server
+from hypothesis import given
+from hypothesis import strategies as st
+
+from larp_core.audio import downloads
+from larp_core.audio.downloads import DownloadOptions, Search, UrlList, YtDlp
+from larp_core.audio.guarded import Guard, Refused
+from larp_core.audio.refusals import redacted, retry_after_seconds
+from larp_core.audio.sources import Outcome, Track
+from larp_core.config import AcquireConfig
+from larp_core.errors import UserError
+
+CONFIG = AcquireConfig(download_seconds=1.0, socket_timeout_seconds=2.0, sleep_between_requests_seconds=0.0)
+LOOPBACK = DownloadOptions(CONFIG, allow_private=True)
+ODD_NAMES = [
+    "../../etc/passwd",
+    "-rf",
+    "--exec=touch pwned",
+    "a\0b",
+    "x" * 4_000,
+    "CON",
+    "nul.mp3",
+    "a/b\\c:d*e?f",
+    "$(touch pwned)",
+    "`touch pwned`",
+    "%(title)s",
+    "{track_uri}",
+    "تراك",
+    "\ud800",
+    "\n",
+]
+
+
+@pytest.fixture(scope="module")
+def server(mp3_of: Callable[[float], Path]) -> Iterator[HostileServer]:
+    with hostile_server(mp3_of(3.0).read_bytes()) as running:
+        yield running
+
+
+def ask(server: HostileServer, path: str, folder: Path, options: DownloadOptions = LOOPBACK) -> Outcome:
+    table = folder / "urls.csv"
+    table.write_text(f'track_uri,url\nx,"{server.url + path if path.startswith("/") else path}"\n')
+    incoming = folder / "incoming"
+    incoming.mkdir(exist_ok=True)
+    return UrlList(table, options).fetch(Track(1, "x"), incoming)
+
+
+def test_a_listed_url_comes_byte_by_byte(server: HostileServer, tmp_path: Path) -> None:
+    outcome = ask(server, "/ok/song%20one.mp3?token=secret", tmp_path)
+    assert outcome.status == "ok" and outcome.path is not None
+    assert outcome.path.read_bytes() == server.body
+    assert outcome.path.parent == tmp_path / "incoming"
+    assert UrlList(tmp_path / "urls.csv", LOOPBACK).fetch(Track(2, "y"), tmp_path).status == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (403, "error"),
+        (404, "not_found"),
+        (410, "removed"),
+        (429, "rate_limited"),
+        (451, "geo_blocked"),
+        (500, "error"),
+        (503, "error"),
+    ],
+)
+def test_refusals_are_typed_and_leave_nothing(
+    server: HostileServer, tmp_path: Path, status: int, expected: str
+) -> None:
+    server.headers = {"Retry-After": "77"} if status == 429 else {}
+    outcome = ask(server, f"/{status}/x.mp3", tmp_path)
+    assert (outcome.status, outcome.path) == (expected, None)
+    assert outcome.retry_after_seconds == (77.0 if status == 429 else None)
+    assert str(status) in outcome.detail
+    assert not list((tmp_path / "incoming").iterdir())
+
+
+def test_a_download_that_breaks_off_is_an_error_to_try_again(server: HostileServer, tmp_path: Path) -> None:
+    outcome = ask(server, "/broken/x.mp3", tmp_path)
+    assert (outcome.status, outcome.path) == ("error", None)
+    assert server.requested["/broken/x.mp3"] >= 2
+
+
+def test_a_length_that_is_too_small_ends_the_file_there(server: HostileServer, tmp_path: Path) -> None:
+    outcome = ask(server, "/shorter/x.mp3", tmp_path)
+    assert outcome.path is not None
+    assert outcome.path.read_bytes() == server.body[: len(server.body) // 2]
+
+
+def test_an_endless_answer_is_cut_off(server: HostileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "MAX_DOWNLOAD_BYTES", 2 << 20)
+    outcome = ask(server, "/endless/x.mp3", tmp_path, replace(LOOPBACK, acquire=replace(CONFIG, download_seconds=60)))
+    assert (outcome.status, outcome.path) == ("not_found", None)
+    assert "larger than 2 MiB" in outcome.detail
+
+
+def test_a_file_that_says_it_is_too_large_is_not_taken(
+    server: HostileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "MAX_DOWNLOAD_BYTES", 2_000)
+    outcome = ask(server, "/ok/large.mp3", tmp_path)
+    assert outcome.status in ("error", "not_found") and outcome.path is None
+
+
+def test_a_trickle_is_cut_off_in_time(server: HostileServer, tmp_path: Path) -> None:
+    started = time.monotonic()
+    outcome = ask(server, "/throttled/x.mp3", tmp_path)
+    assert (outcome.status, outcome.path) == ("not_found", None)
+    assert "took longer than 1 s" in outcome.detail
+    assert time.monotonic() - started < 15
+
+
+def test_a_packed_page_is_not_unpacked_without_end(server: HostileServer, tmp_path: Path) -> None:
+    outcome = ask(server, "/bomb/page", tmp_path)
+    assert (outcome.status, outcome.path) == ("not_found", None)
+
+
+def test_a_page_is_no_audio(server: HostileServer, tmp_path: Path) -> None:
+    assert ask(server, "/page/x", tmp_path).status == "not_found"
+
+
+def test_redirects_lead_on_only_where_they_may(server: HostileServer, tmp_path: Path) -> None:
+    assert ask(server, f"/redirect/x?to={server.url}/ok/y.mp3", tmp_path).status == "ok"
+    for target in ("file:///etc/passwd", "ftp://127.0.0.1/x.mp3", "gopher://127.0.0.1/x"):
+        assert ask(server, f"/redirect/x?to={target}", tmp_path).path is None
+
+
+def test_a_redirect_to_this_machine_is_refused(
+    server: HostileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first request passes, as one to a public server would; the one that it leads to is checked as ever."""
+    check, checked = Guard.check_address, []
+
+    def check_all_but_the_first(guard: Guard, address: str) -> None:
+        checked.append(address)
+        if len(checked) > 2:  # the host as written, then the address connected to
+            check(guard, address)
+
+    monkeypatch.setattr(Guard, "check_address", check_all_but_the_first)
+    before = server.requested["/ok/y.mp3"]
+    outcome = ask(server, f"/redirect/x?to={server.url}/ok/y.mp3", tmp_path, DownloadOptions(CONFIG))
+    assert (outcome.status, outcome.path) == ("not_found", None)
+    assert "private network" in outcome.detail
+    assert (server.requested["/ok/y.mp3"], len(checked)) == (before, 3)
+
+
+def test_this_machine_is_refused_and_not_asked(server: HostileServer, tmp_path: Path) -> None:
+    port = server.server_port
+    before = server.requested.total()
+    for host in ("127.0.0.1", "localhost", "0.0.0.0", "[::1]", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]"):
+        outcome = ask(server, f"http://{host}:{port}/ok/x.mp3", tmp_path, DownloadOptions(CONFIG))
+        assert outcome.path is None, host
+    assert server.requested.total() == before
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "127.9.9.9"),
+        *("224.0.0.1", "::1", "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1", "255.255.255.255"),
+    ],
+)
+def test_private_addresses_are_refused_where_a_connection_would_open(address: str) -> None:
+    with pytest.raises(Refused):
+        Guard(1, 1.0).check_address(address)
+    Guard(1, 1.0, allow_private=True).check_address(address)
+
+
+def test_public_addresses_pass() -> None:
+    for address in ("93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"):
+        Guard(1, 1.0).check_address(address)
+
+
+def test_no_secret_of_a_url_is_shown(server: HostileServer, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    port = server.server_port
+    for path in ("404/x.mp3", "page/x", "ok/x.mp3"):
+        outcome = ask(server, f"http://me:hunter2@127.0.0.1:{port}/{path}?key=hunter2", tmp_path)
+        assert "hunter2" not in outcome.detail
+    assert "hunter2" not in caplog.text
+    with pytest.raises(UserError, match="not an http or https URL") as raised:
+        ask(server, "ftp://me:hunter2@host/x.mp3", tmp_path)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_redacting() -> None:
+    text = "[generic] 'https://u:p@host/a.mp3?sig=1#x': HTTP Error 404: Not Found; mail me@host"
+    assert redacted(text) == "[generic] 'https://host/a.mp3': HTTP Error 404: Not Found; mail me@host"
+
+
+@given(st.text(max_size=60))
+def test_redacting_never_fails(text: str) -> None:
+    assert "secret" not in redacted(f"{text} http://secret@host/")
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("120", 120.0), (" 5 ", 5.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("soon", None), ("-1", None), (None, None)],
+)
+def test_retry_after(header: str | None, seconds: float | None) -> None:
+    assert retry_after_seconds(header) == seconds
+
+
+@pytest.mark.parametrize("text", ["javascript:alert(1)", "file:///etc/passwd", "http://", "song.mp3", "--help"])
+def test_a_list_takes_web_urls_only(tmp_path: Path, text: str) -> None:
+    (tmp_path / "urls.csv").write_text(f"track_uri,url\nx,{text}\n")
+    with pytest.raises(UserError, match=r"urls.csv, line 2: .* is not an http or https URL; correct it"):
+        UrlList(tmp_path / "urls.csv")
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_odd_names_reach_no_path_and_no_shell(
+    server: HostileServer, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    incoming = tmp_path / "incoming"
+    incoming.mkdir()
+    source = YtDlp(server.url + "/ok/{file_name}.mp3", options=LOOPBACK)
+    outcome = source.fetch(Track(1, name, name, name), incoming)
+    assert outcome.status == "ok" and outcome.path is not None
+    assert outcome.path.parent == incoming
+    server.results = []
+    searched = search_of(server, incoming).fetch(Track(1, name, name, name), incoming)
+    assert searched.status == "not_found"
+    assert [path.name for path in tmp_path.iterdir()] == ["incoming"]
+
+
+def search_of(server: HostileServer, folder: Path) -> LoopbackSearch:
+    return LoopbackSearch(server.url, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("durations", "wanted_ms", "expected"),
+    [
+        ([200.0, 3.0, 3.1], 3_000, "/ok/1.mp3"),
+        ([3.0], 3_000, "/ok/0.mp3"),
+        ([8.1, 200.0], 3_000, None),
+        ([None, 7.9], 3_000, "/ok/1.mp3"),
+        ([None, 3.0], None, "/ok/0.mp3"),
+    ],
+)
+def test_of_several_results_the_one_that_fits_is_taken(
+    server: HostileServer, tmp_path: Path, durations: list[float | None], wanted_ms: int | None, expected: str | None
+) -> None:
+    server.results = [{"url": f"{server.url}/ok/{i}.mp3", "duration": seconds} for i, seconds in enumerate(durations)]
+    server.requested.clear()
+    outcome = search_of(server, tmp_path).fetch(Track(1, "x", "  Sinner\tman ", "Nina Simone", wanted_ms), tmp_path)
+    assert server.queries[-1] == "Nina Simone Sinner man"
+    downloaded = {path for path in server.requested if path.startswith("/ok/")}
+    assert downloaded == ({expected} if expected else set())
+    assert outcome.status == ("ok" if expected else "duration_mismatch"), outcome
+    if expected:
+        assert outcome.tolerance_seconds == CONFIG.duration_tolerance_seconds
+        assert bool(outcome.detail) == (wanted_ms is None)
+    else:
+        assert outcome.detail == "2 results of 8.1 s, 200.0 s; wanted 3 s"
+
+
+def test_a_result_that_is_gone_makes_way_for_the_next(server: HostileServer, tmp_path: Path) -> None:
+    server.results = [{"url": f"{server.url}/{act}/x.mp3", "duration": 3.0} for act in ("410", "404", "ok")]
+    assert search_of(server, tmp_path).fetch(Track(1, "x", "a", "b", 3_000), tmp_path).status == "ok"
+    server.results = [{"url": f"{server.url}/{act}/x.mp3", "duration": 3.0} for act in ("410", "429", "ok")]
+    assert search_of(server, tmp_path).fetch(Track(1, "x", "a", "b", 3_000), tmp_path).status == "rate_limited"
+
+
+def test_a_track_without_a_name_is_not_searched(server: HostileServer, tmp_path: Path) -> None:
+    num_queries = len(server.queries)
+    assert search_of(server, tmp_path).fetch(Track(1, "x", " ", "\n"), tmp_path).status == "not_found"
+    assert len(server.queries) == num_queries
+
+
+def test_yt_dlp_takes_nothing_from_configuration_files_and_plugins(tmp_path: Path) -> None:
+    from yt_dlp.globals import plugin_dirs
+
+    options = Search(options=DownloadOptions(CONFIG))
+    downloader = options._downloader(tmp_path)
+    assert plugin_dirs.value == []
+    assert not downloader._pps["post_process"] and not downloader._pps["before_dl"]
+    assert downloader.params["js_runtimes"]["deno"]["path"]
+    assert downloader.params["ffmpeg_location"]
+    assert [handler.RH_NAME for handler in downloader._request_director.handlers.values()] == ["guarded"]

@@ -1,0 +1,264 @@
+"""Several sources in order, refusals that are waited for, and a run that ends equal however often it is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+from audio_files import job_of, write_tracks
+from hostile_server import HostileServer, LoopbackSearch, hostile_server
+
+from larp_core.audio import acquire
+from larp_core.audio.acquire import acquire_audio
+from larp_core.audio.configured import paced
+from larp_core.audio.downloads import DownloadOptions, UrlList
+from larp_core.audio.ledger import Entry, Ledger, now, read_entries
+from larp_core.audio.sources import LocalFolder
+from larp_core.config import AcquireConfig
+from larp_core.files import hash_file
+from larp_core.steps import Job
+
+URIS = [f"{i:022d}" for i in range(4)]
+FAST = AcquireConfig(
+    sleep_between_requests_seconds=0.0,
+    socket_timeout_seconds=2.0,
+    first_pause_seconds=0.2,
+    backoff_seconds=0.1,
+    url_seconds_between_tracks=0.0,
+)
+
+
+@pytest.fixture
+def server(mp3_of: Callable[[float], Path]) -> Iterator[HostileServer]:
+    with hostile_server(mp3_of(3.0).read_bytes()) as running:
+        yield running
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    job = job_of("mp3", tmp_path / "data", mpd_dir=tmp_path)
+    settings = replace(job.settings, recipe=replace(job.recipe, acquire=FAST))
+    job = replace(job, settings=settings)
+    write_tracks(job, URIS)
+    return job
+
+
+def use(
+    monkeypatch: pytest.MonkeyPatch, job: Job, server: HostileServer, urls: dict[str, str], *, search: bool = False
+) -> None:
+    """Makes the run's sources the test's server: the list of URLs, then the search."""
+    table = job.settings.data_dir / "urls.csv"
+    rows = [f"{uri},{server.url}{path}" for uri, path in urls.items()]
+    table.write_text("\n".join(["track_uri,url", *rows]) + "\n")
+    options = DownloadOptions(FAST, allow_private=True)
+
+    @contextlib.contextmanager
+    def sources(*_: object) -> Iterator[list[object]]:
+        both = [UrlList(table, options), *([LoopbackSearch(server.url, FAST)] if search else [])]
+        folder = [LocalFolder(job.settings.audio_dir)] if job.settings.audio_dir else []
+        yield [*folder, *(paced(source, job, 0.0) for source in both)]
+
+    monkeypatch.setattr(acquire, "configured_sources", sources)
+
+
+def with_durations(job: Job, durations_ms: list[int | None]) -> None:
+    tracks = pl.read_parquet(job.paths.tracks)
+    tracks.with_columns(duration_ms=pl.Series(durations_ms, dtype=pl.Int32)).write_parquet(job.paths.tracks)
+
+
+def test_what_one_source_lacks_the_next_is_asked_for(
+    job: Job, server: HostileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls = {URIS[0]: "/ok/0.mp3", URIS[1]: "/410/1.mp3", URIS[2]: "/page/2"}
+    use(monkeypatch, job, server, urls, search=True)
+    with_durations(job, [3_000, 3_000, 60_000, None])
+    server.results = [{"url": f"{server.url}/ok/found.mp3", "duration": 3.0}]
+    acquire_audio(job)
+    entries = read_entries(job.paths.ledger)
+    assert [(entry.status, entry.source) for entry in entries.values()] == [
+        ("ok", "urls"),
+        ("ok", "youtube"),
+        ("duration_mismatch", "youtube"),
+        ("ok", "youtube"),
+    ]
+    assert [entry.refusals for entry in entries.values()] == [
+        "",
+        "urls=removed",
+        "urls=not_found youtube=duration_mismatch",
+        "urls=not_found",
+    ]
+    assert entries[URIS[2]].detail.startswith("urls: not_found, ")
+    assert "youtube: duration_mismatch, 1 results of 3.0 s; wanted 60 s" in entries[URIS[2]].detail
+    assert "no length to check" in entries[URIS[3]].detail
+    requests, before = server.requested.total(), job.paths.ledger.read_bytes()
+    assert acquire_audio(job).facts["looked_up_now"] == 0
+    assert server.requested.total() == requests
+    assert job.paths.ledger.read_bytes() == before
+
+
+def test_a_found_file_of_another_length_than_promised_is_not_kept(
+    job: Job, server: HostileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, job, server, {}, search=True)
+    with_durations(job, [60_000] * 4)
+    server.results = [{"url": f"{server.url}/ok/found.mp3", "duration": 60.0}]
+    acquire_audio(job)
+    for entry in read_entries(job.paths.ledger).values():
+        assert (entry.status, entry.path, entry.detail.split("; ")[-1]) == ("duration_mismatch", None, "wanted 60 s")
+    assert not [path for path in job.settings.shared.audio.rglob("*") if path.is_file()]
+
+
+def test_a_rate_limit_pauses_the_source_and_all_is_got_in_the_end(
+    job: Job, server: HostileServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    use(monkeypatch, job, server, {uri: f"/429/{uri}.mp3" for uri in URIS})
+    server.headers = {"Retry-After": "1"}
+    server.refusals_left = {f"/429/{uri}.mp3": 1 for uri in URIS[:2]} | {f"/429/{uri}.mp3": 0 for uri in URIS[2:]}
+    acquire_audio(job)
+    entries = read_entries(job.paths.ledger)
+    assert [entry.status for entry in entries.values()] == ["ok"] * 4
+    assert [entry.attempts for entry in entries.values()] == [2, 2, 1, 1]
+    assert "urls is paused until" in caplog.text and "429" in caplog.text
+    assert (job.settings.shared.audio_sources / "urls.json").exists()
+
+
+def test_errors_are_tried_again_and_given_up(job: Job, server: HostileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, job, server, {URIS[0]: "/500/0.mp3", URIS[1]: "/403/1.mp3", URIS[2]: "/404/2.mp3"})
+    server.refusals_left = {"/403/1.mp3": 2}
+    acquire_audio(job)
+    entries = read_entries(job.paths.ledger)
+    assert [entry.status for entry in entries.values()] == ["error", "ok", "not_found", "not_found"]
+    assert [entry.attempts for entry in entries.values()] == [5, 3, 1, 1]
+    requests = server.requested.total()
+    assert acquire_audio(job).facts["looked_up_now"] == 0
+    assert server.requested.total() == requests
+
+
+def test_final_outcomes_are_asked_for_again_only_on_demand(
+    job: Job, server: HostileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, job, server, {URIS[0]: "/410/0.mp3", URIS[1]: "/ok/1.mp3"})
+    server.refusals_left = {"/410/0.mp3": 1}
+    acquire_audio(job)
+    acquire_audio(job)
+    assert server.requested["/410/0.mp3"] == 1
+    asked = replace(job, settings=replace(job.settings, audio_retry="final"))
+    acquire_audio(asked)
+    assert [entry.status for entry in read_entries(job.paths.ledger).values()][:2] == ["ok", "ok"]
+    assert server.requested["/ok/1.mp3"] == 2  # yt-dlp's look at the type, and the download, of the first run
+
+
+def test_on_a_retry_only_those_are_asked_that_may_answer_otherwise(
+    job: Job, server: HostileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, job, server, {URIS[0]: "/410/0.mp3"}, search=True)
+    ledger = Ledger(job.paths.ledger)
+    refusals = "urls=removed youtube=rate_limited"
+    ledger.record(Entry(0, URIS[0], "rate_limited", "youtube", attempts=2, last_attempt_at=now(), refusals=refusals))
+    ledger.save()
+    server.results = [{"url": f"{server.url}/ok/found.mp3", "duration": 3.0}]
+    acquire_audio(job)
+    entry = read_entries(job.paths.ledger)[URIS[0]]
+    assert (entry.status, entry.source, entry.refusals) == ("ok", "youtube", "urls=removed")
+    assert server.requested["/410/0.mp3"] == 0
+
+
+def test_errors_of_the_last_run_wait_for_their_time(
+    job: Job, server: HostileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = replace(FAST, backoff_seconds=3600.0)
+    job = replace(job, settings=replace(job.settings, recipe=replace(job.recipe, acquire=slow)))
+    use(monkeypatch, job, server, {URIS[0]: "/500/0.mp3"})
+    acquire_audio(job)
+    requests = server.requested.total()
+    assert read_entries(job.paths.ledger)[URIS[0]].attempts == 1
+    acquire_audio(job)
+    assert server.requested.total() == requests
+
+
+def test_unchanged_files_of_the_user_are_not_read_again(
+    tmp_path: Path, mp3_of: Callable[[float], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from larp_core.audio import attempt
+
+    music = tmp_path / "music"
+    music.mkdir()
+    for uri in URIS:
+        shutil.copy(mp3_of(3.0), music / f"{uri}.mp3")
+    monkeypatch.setattr(attempt, "CLOCK_SECONDS", 0.0)
+    job = job_of("mp3", tmp_path / "data", mpd_dir=tmp_path, audio_dir=music)
+    write_tracks(job, URIS)
+    acquire_audio(job)
+    before = job.paths.ledger.read_bytes()
+    assert acquire_audio(job).facts["looked_up_now"] == 0
+    assert job.paths.ledger.read_bytes() == before
+    shutil.copy2(mp3_of(12.0), music / f"{URIS[1]}.mp3")  # its time lies before the first run
+    assert acquire_audio(job).facts["looked_up_now"] == 1
+    assert read_entries(job.paths.ledger)[URIS[1]].duration_seconds == pytest.approx(12.0, abs=0.06)
+
+
+KILLER = """
+import os, random, sys, time
+from pathlib import Path
+from audio_files import job_of
+import yt_dlp
+import larp_core.audio.guarded
+from larp_core.audio.acquire import acquire_audio
+
+# Forked here, before anything has started a thread: each child is a run, and starts at once.
+moments = random.Random(7)
+for number in range(11):
+    child = os.fork()
+    if child == 0:
+        acquire_audio(job_of("mp3", Path(sys.argv[1])))
+        os._exit(0)
+    if number < 10:
+        time.sleep(moments.uniform(0.1, 0.9))
+        os.kill(child, 9)
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
+
+
+def test_a_run_killed_at_ten_moments_ends_equal_to_an_undisturbed_one(
+    tmp_path: Path, mp3_of: Callable[[float], Path]
+) -> None:
+    uris = [f"{i:022d}" for i in range(40)]
+    jobs = [job_of("mp3", tmp_path / name) for name in ("killed", "undisturbed")]
+    for job in jobs:
+        web = job.settings.shared.demo_world / "audio"
+        web.mkdir(parents=True)
+        for number, uri in enumerate(uris[:36]):
+            shutil.copy(mp3_of(3.0 + number % 3), web / f"{uri}.mp3")
+        write_tracks(job, uris)
+    here = Path(__file__).parent
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(here), str(here.parents[2])])}
+    done = subprocess.run(
+        [sys.executable, "-c", KILLER, str(tmp_path / "killed")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    ends = done.stdout.split()
+    assert done.returncode == 0 and len(ends) == 11 and ends[-1] == "0", done.stderr[-2000:]
+    assert ends.count("9") >= 3, "most runs were over before they were killed"
+    acquire_audio(jobs[1])
+    compared = ["track_id", "track_uri", "status", "path", "sha256", "duration_seconds", "decoder"]
+    killed, undisturbed = (pl.read_parquet(job.paths.ledger) for job in jobs)
+    assert killed.select(compared).equals(undisturbed.select(compared))
+    assert killed["attempts"].max() <= 3  # a download in flight is lost; no other is asked for again
+    assert killed["attempts"].sum() <= 40 + 10
+    for job in jobs:
+        files = [path for path in job.settings.shared.audio.rglob("*") if path.is_file()]
+        entries = [entry for entry in read_entries(job.paths.ledger).values() if entry.path]
+        assert {job.settings.data_dir / entry.path for entry in entries} == set(files)
+        assert all(hash_file(job.settings.data_dir / entry.path) == entry.sha256 for entry in entries)
+        assert not job.paths.ledger.with_suffix(".journal").exists()
