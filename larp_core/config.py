@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -76,11 +77,23 @@ class SplitConfig:
         return dict(self.policy).get(dataset, "paper")
 
 
+SOUND_FIELDS = ("tempo", "key", "mode", "loudness", "brightness")
+"""What captions can say of a clip's sound, see `larp_core.audio.sound_fields`."""
+
+
 @dataclass(frozen=True)
 class CaptionConfig:
-    """`template` has the named fields `track`, `artist` and `album`."""
+    """`template` has the named fields `track`, `artist` and `album`, and `SOUND_FIELDS`, computed from the clip."""
 
     template: str = "The track {track} by {artist} on album {album}"
+
+    @property
+    def needs_clips(self) -> bool:
+        """Whether the template names a field that is computed from the clip. A malformed one is refused elsewhere."""
+        try:
+            return any(name in SOUND_FIELDS for _, name, _, _ in string.Formatter().parse(self.template))
+        except ValueError:
+            return False
 
 
 @dataclass(frozen=True)
@@ -117,12 +130,13 @@ class AcquireConfig:
 
 @dataclass(frozen=True)
 class ClipConfig:
-    """One clip a track. `offsets`: `uniform` between the margins, or as in the `released_code`, without margins."""
+    """One clip a track. `offsets`: `uniform` between the margins, as in the `released_code`, without margins, or those
+    that the authors published (`paper_lists`, in LARP_PAPER_LISTS_DIR), `uniform` for other tracks."""
 
     clip_seconds: float = 10.0
     sample_rate_hz: int = 48_000
     margin_seconds: float = 20.0
-    offsets: Literal["uniform", "released_code"] = "uniform"
+    offsets: Literal["uniform", "released_code", "paper_lists"] = "uniform"
     seed: int = 42
 
 

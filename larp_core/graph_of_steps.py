@@ -47,6 +47,10 @@ def _paper_lists(job: Job) -> list[Path]:
     return _existing(job.settings.paper_lists_dir) if reads_them else []
 
 
+def _listed_clips(job: Job) -> list[Path]:
+    return _existing(job.settings.paper_lists_dir) if job.recipe.clip.offsets == "paper_lists" else []
+
+
 def _source_upstream(settings: Settings) -> list[str]:
     return ["demo_world"] if settings.is_demo else []
 
@@ -189,14 +193,6 @@ _STEPS = [
         outputs=lambda job: [job.paths.metadata],
     ),
     Step(
-        "captions",
-        "One caption a track from the recipe's template; missing fields leave no holes.",
-        "larp_core.data.captions:build_captions",
-        upstream=_after("metadata"),
-        outputs=lambda job: [job.paths.captions],
-        config=_recipe("caption"),
-    ),
-    Step(
         "mp3",
         "Audio of every track of the split, and the ledger: one row a track with the outcome and its reason.",
         "larp_core.audio.acquire:acquire_audio",
@@ -213,7 +209,16 @@ _STEPS = [
         upstream=_after("mp3"),
         outputs=lambda job: [job.paths.clips],
         config=_recipe("clip"),
+        external=_listed_clips,
         again=_has_clips_to_cut,
+    ),
+    Step(
+        "captions",
+        "One caption a track from the recipe's template; missing fields leave no holes.",
+        "larp_core.data.captions:build_captions",
+        upstream=lambda settings: ["metadata", *(["clips"] if settings.recipe.caption.needs_clips else [])],
+        outputs=lambda job: [job.paths.captions],
+        config=_recipe("caption"),
     ),
     Step(
         "mels",

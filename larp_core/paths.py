@@ -106,6 +106,11 @@ class DatasetPaths:
         return self.root / "captions.parquet"
 
     @property
+    def sound_fields(self) -> Path:
+        """What captions say of clips' sound, by the clip's `sha256`; only where their template asks for it."""
+        return self.root / "sound_fields.parquet"
+
+    @property
     def ledger(self) -> Path:
         return self.root / "ledger.parquet"
 
@@ -126,6 +131,16 @@ class DatasetPaths:
     @property
     def mels(self) -> Path:
         return self.root / "mels.npy"
+
+    @property
+    def mel_sources(self) -> Path:
+        """`sha256` of the clip of each row of `mels.npy`, so that no row is computed twice."""
+        return self.root / "mels.sources.parquet"
+
+    @property
+    def mels_in_work(self) -> Path:
+        """What a killed computation of mels goes on from; gone once it has finished."""
+        return self.root / "mels.state"
 
     @property
     def mel_rows(self) -> Path:

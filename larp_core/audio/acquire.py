@@ -20,12 +20,13 @@ from tqdm import tqdm
 from larp_core.audio.attempt import Request, crashed, is_unchanged, local_file, make_getter
 from larp_core.audio.configured import configured_sources
 from larp_core.audio.ledger import OK, Entry, Ledger, is_retriable, lost
-from larp_core.audio.pacing import REFUSALS, Paced, backoff_seconds
+from larp_core.audio.pacing import Paced, backoff_seconds
 from larp_core.audio.sources import AudioSource, Track
 from larp_core.audio.workers import Crashed, map_in_processes
 from larp_core.config import AcquireConfig
 from larp_core.files import make_folder
 from larp_core.paths import DatasetPaths
+from larp_core.settings import Settings
 from larp_core.steps import Job, Report
 
 INCOMING = ".incoming"
@@ -60,29 +61,32 @@ def acquire_audio(job: Job) -> Report:
 def _unsettled(job: Job, tracks: list[Track], sources: Sequence[AudioSource], ledger: Ledger) -> list[Request]:
     """What there is to do, the user's own files first: they wait for nobody."""
     gone = lost(ledger.entries.values(), job.settings.data_dir)
-    asks_again = job.settings.audio_retry == "final"
-    here, elsewhere = [], []
+    here: list[Request] = []
+    elsewhere: list[Request] = []
     for track in tracks:
         before = ledger.entries.get(track.track_uri)
         own = local_file(track, sources)
-        if own is not None:
-            if before is None or before.track_uri in gone or not is_unchanged(before, own, job.settings.data_dir):
-                here.append(Request(track, before, asks_again))
-        elif before is None or before.track_uri in gone or not _is_settled(before, sources, asks_again):
-            elsewhere.append(Request(track, before, asks_again))
+        is_known = before is not None and before.track_uri not in gone
+        if before is None or not is_known or not _is_settled(before, own, sources, job.settings):
+            (elsewhere if own is None else here).append(Request(track, before, job.settings.audio_retry == "final"))
     return here + elsewhere
 
 
-def _is_settled(before: Entry, sources: Sequence[AudioSource], asks_again: bool) -> bool:
-    """True where no source can do better: the audio is in the store, or each has said its last word."""
+def _is_settled(before: Entry, own: Path | None, sources: Sequence[AudioSource], settings: Settings) -> bool:
+    """True where no source can do better: the audio is there, or each has said its last word."""
+    is_same_file = own is not None and is_unchanged(before, own, settings.data_dir)
+    if before.status == OK and before.source in ("folder", "own"):
+        return is_same_file
+    if before.status == OK:
+        return own is None or sources[0].costs_requests  # else the user's own file goes first
+    if own is not None and not is_same_file:
+        return False
     names = {source.name for source in sources}
     remote = {source.name for source in sources if source.costs_requests}
-    if before.status == OK:
-        return before.source not in ("folder", "own")  # those files are no longer the user's choice
     if not remote:
-        return before.source in names and before.status == "not_found"
+        return before.source in names and (own is not None or before.status == "not_found")
     final = {name for name, status in before.refusal_of.items() if not is_retriable(status, before.attempts)}
-    return remote <= final and not asks_again
+    return remote <= final and settings.audio_retry != "final"
 
 
 def _get_all(job: Job, requests: list[Request], sources: Sequence[AudioSource], ledger: Ledger, incoming: Path) -> None:
@@ -98,13 +102,13 @@ def _get_all(job: Job, requests: list[Request], sources: Sequence[AudioSource], 
         if not due:
             return
         requests = later
-        progress = tqdm(map_in_processes(make_getter, arguments, due), f"{job.dataset}/mp3", len(due), unit="track")
+        done = map_in_processes(make_getter, arguments, due, isolated=True)
+        progress = tqdm(done, f"{job.dataset}/mp3", len(due), unit="track")
         for request, found in progress:
             entry = crashed(request, sources) if isinstance(found, Crashed) else found
             ledger.record(entry)
-            if entry.status in REFUSALS:
-                notices.show()
             if entry.is_retriable:
+                notices.show()
                 requests.append(Request(request.track, entry))
 
 

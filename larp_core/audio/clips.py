@@ -6,7 +6,6 @@ dataset's folder, `status` is one of the ledger's `STATUSES`, and `detail` of an
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,13 +16,15 @@ import soundfile
 import soxr
 from tqdm import tqdm
 
+from larp_core.audio.clips_report import report_of
 from larp_core.audio.decode import CorruptAudio, Measured, read_window
 from larp_core.audio.ledger import OK, Entry, read_entries
 from larp_core.audio.names import track_file
 from larp_core.audio.offsets import NoClip, start_of_clip
-from larp_core.audio.pictures import save_spectrograms, spectrogram_db
 from larp_core.audio.workers import Crashed, map_in_processes
 from larp_core.config import ClipConfig
+from larp_core.data.paper_lists import load_paper_lists
+from larp_core.errors import UserError
 from larp_core.files import atomic_path, hash_file, hash_of, write_parquet
 from larp_core.paths import DatasetPaths
 from larp_core.steps import Job, Report
@@ -35,8 +36,6 @@ CUTTER_VERSION = 1
 SILENCE_DBFS = -60.0
 FULL_SCALE = 0.999
 CLIPPED_SHARE = 0.001
-MAX_ROWS_SHOWN = 20
-NUM_PICTURED = 6
 
 SCHEMA: dict[str, pl.DataType] = {
     "track_id": pl.Int32(),
@@ -76,29 +75,35 @@ def build_clips(job: Job) -> Report:
     """Cuts the clip of every track whose audio was got, and keeps the clips that would come out the same.
 
     A track that can't be cut gets a row with its status and reason; the others go on.
+
+    Raises:
+        UserError: the recipe's offsets are those of the published lists, and there are none.
     """
     config, paths = job.recipe.clip, job.paths
     entries = read_entries(paths.ledger).values()
-    uri_of = {entry.track_id: entry.track_uri for entry in entries}
+    listed = _listed_starts(job)
     kept_format = hash_of([config.clip_seconds, config.sample_rate_hz, CUTTER_VERSION])
     old = _old_clips(paths, kept_format)
     clips: dict[int, Clip] = {}
     cuts = []
     for entry in entries:
-        planned = _plan(entry, config, paths, job.settings.data_dir)
+        planned = _plan(entry, config, listed.get(entry.track_uri), paths, job.settings.data_dir)
         if isinstance(planned, Clip):
             clips[entry.track_id] = planned
         elif planned and (kept := _kept(old.get(planned.clip.path), planned)):
             clips[entry.track_id] = kept
         elif planned:
             cuts.append(planned)
-    done = map_in_processes(make_cutter, (config,), cuts)
+    done = map_in_processes(make_cutter, (config,), cuts, isolated=True)
     for cut, result in tqdm(done, f"{job.dataset}/clips", len(cuts), unit="clip"):
-        died = replace(cut.clip, status="corrupt", detail="the process that decoded it died")
-        clips[cut.clip.track_id] = died if isinstance(result, Crashed) else result
+        died = isinstance(result, Crashed)
+        clips[cut.clip.track_id] = _without_file(cut.clip, "corrupt", str(result)) if died else result
     frame = pl.DataFrame([asdict(clips[track_id]) for track_id in sorted(clips)], schema=SCHEMA)
     write_parquet(frame, paths.clips, metadata={FORMAT_KEY: kept_format})
-    return _report(frame, uri_of, paths, num_cut=len(cuts))
+    facts = {"num_cut_now": len(cuts)}
+    if config.offsets == "paper_lists":
+        facts["num_not_in_paper_lists"] = sum(entry.status == OK and entry.track_uri not in listed for entry in entries)
+    return report_of(frame, entries, paths, facts)
 
 
 def has_clips_to_cut(paths: DatasetPaths) -> bool:
@@ -109,11 +114,26 @@ def has_clips_to_cut(paths: DatasetPaths) -> bool:
     return any(status == "error" or (path is not None and not (paths.root / path).exists()) for status, path in rows)
 
 
-def _plan(entry: Entry, config: ClipConfig, paths: DatasetPaths, data_dir: Path) -> Clip | Cut | None:
+def _listed_starts(job: Job) -> dict[str, float]:
+    """Seconds by track uri from the authors' published lists, where the recipe asks for them."""
+    if job.recipe.clip.offsets != "paper_lists":
+        return {}
+    folder = job.settings.paper_lists_dir
+    if folder is None:
+        raise UserError(
+            f"LARP_PAPER_LISTS_DIR is not set, and the recipe {job.recipe.name} takes clip.offsets from the paper's "
+            "lists; set it to their folder"
+        )
+    return dict(load_paper_lists(folder, job.dataset).select("track_uri", "start_seconds").iter_rows())
+
+
+def _plan(
+    entry: Entry, config: ClipConfig, listed_start: float | None, paths: DatasetPaths, data_dir: Path
+) -> Clip | Cut | None:
     """What is to be done for a row of the ledger: a cut, a row that says why there is none, or nothing."""
     if entry.status != OK or entry.path is None or entry.duration_seconds is None or entry.decoder is None:
         return None
-    start = start_of_clip(entry.track_uri, entry.duration_seconds, config)
+    start = start_of_clip(entry.track_uri, entry.duration_seconds, config, listed_start)
     if isinstance(start, NoClip):
         return Clip(entry.track_id, "too_short", detail=start.reason, source_sha256=entry.sha256)
     target = track_file(paths.clips_dir, entry.track_uri, ".flac")
@@ -176,45 +196,5 @@ def warning_of(samples: np.ndarray) -> str:
     return f"clipped: {clipped:.1%} of samples at full scale" if clipped > CLIPPED_SHARE else ""
 
 
-def read_clip(path: Path) -> np.ndarray:
-    """Mono float32 samples of a clip's file."""
-    return soundfile.read(path, dtype="float32")[0]
-
-
 def _without_file(clip: Clip, status: str, detail: str) -> Clip:
     return replace(clip, status=status, path=None, detail=detail)
-
-
-def _report(frame: pl.DataFrame, uri_of: dict[int, str], paths: DatasetPaths, num_cut: int) -> Report:
-    good = frame.filter(pl.col("status") == OK)
-    noted = frame.filter((pl.col("status") != OK) | (pl.col("detail") != ""))
-    rows = [
-        {"track_uri": uri_of[row["track_id"]], "status": row["status"], "reason": row["detail"]}
-        for row in noted.head(MAX_ROWS_SHOWN).iter_rows(named=True)
-    ]
-    return Report(
-        num_rows=len(good),
-        facts={
-            "num_cut_now": num_cut,
-            "num_flagged": good.filter(pl.col("detail") != "").height,
-            **{f"num_{status}": count for status, count in sorted(Counter(frame["status"]).items())},
-        },
-        tables={f"without a clip, or with a flaw (first {MAX_ROWS_SHOWN})": rows} if rows else {},
-        pictures=_pictures(good, uri_of, paths),
-    )
-
-
-def _pictures(good: pl.DataFrame, uri_of: dict[int, str], paths: DatasetPaths) -> dict[str, str]:
-    shown = good.gather_every(max(1, len(good) // NUM_PICTURED)).head(NUM_PICTURED)
-    if shown.is_empty():
-        return {}
-    spectrograms = {
-        f"{uri_of[row['track_id']]}, from {row['start_seconds']:.1f} s": spectrogram_db(
-            read_clip(paths.root / row["path"])
-        )
-        for row in shown.iter_rows(named=True)
-    }
-    picture = save_spectrograms(
-        spectrograms, paths.pictures / "clips.png", "frequency in Hz", (0.0, 10.0, 0.0, 24_000.0)
-    )
-    return {"spectrograms": str(picture)}

@@ -70,11 +70,12 @@ class YtDlp:
 
     def _ask(self, query: str, folder: Path, download: bool) -> Any:
         """yt-dlp's own answer, or the outcome where it has none."""
-        from yt_dlp.utils import YoutubeDLError
-
+        downloader = self._downloader(folder)
         try:
-            return self._downloader(folder).extract_info(query, download=download)
-        except YoutubeDLError as error:
+            return downloader.extract_info(query, download=download)
+        except (
+            Exception
+        ) as error:  # of odd pages and URLs the extractors raise what comes, and one track is all it costs
             return refusal_of(error)
 
     def _downloader(self, folder: Path) -> Any:
@@ -87,7 +88,6 @@ class YtDlp:
         return self._downloaders[folder]
 
     def _yt_dlp_options(self, folder: Path) -> dict[str, Any]:
-        import deno
         import imageio_ffmpeg
 
         acquire, cookies = self.options.acquire, self.options.cookies_file
@@ -100,7 +100,6 @@ class YtDlp:
             "noplaylist": True,
             "playlist_items": "1",
             "allowed_extractors": list(self.extractors),
-            "js_runtimes": {"deno": {"path": deno.find_deno_bin()}},
             "ffmpeg_location": imageio_ffmpeg.get_ffmpeg_exe(),
             "fixup": "never",
             "hls_prefer_native": True,
@@ -198,8 +197,11 @@ class Search(YtDlp):
         return outcome
 
     def _yt_dlp_options(self, folder: Path) -> dict[str, Any]:
+        import deno
+
         acquire = self.options.acquire
         return super()._yt_dlp_options(folder) | {
+            "js_runtimes": {"deno": {"path": deno.find_deno_bin()}},
             "extract_flat": "in_playlist",
             "playlist_items": f"1:{acquire.search_results}",
             "sleep_interval_requests": acquire.sleep_between_requests_seconds,

@@ -23,7 +23,7 @@ import yt_dlp
 from yt_dlp.globals import plugin_dirs
 from yt_dlp.networking import _urllib
 from yt_dlp.networking._helper import _socket_connect, create_connection
-from yt_dlp.networking.exceptions import RequestError
+from yt_dlp.networking.exceptions import RequestError, TransportError
 
 plugin_dirs.value = []
 
@@ -34,7 +34,10 @@ class Refused(RequestError):
 
 @dataclass(frozen=True)
 class Guard:
-    """`max_bytes` and `max_seconds` are of one answer; `allow_private` is for the demo world's loopback server."""
+    """`max_bytes` and `max_seconds` are of one answer; `allow_private` is for the demo world's loopback server.
+
+    What is too large stays so, and is refused; what was too slow may be tried again.
+    """
 
     max_bytes: int
     max_seconds: float
@@ -179,7 +182,7 @@ class _LimitedStream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         if time.monotonic() > self._deadline:
-            raise Refused(f"the answer took longer than {self._guard.max_seconds:g} s and was cut off")
+            raise TransportError(f"the answer took longer than {self._guard.max_seconds:g} s and was cut off")
         count = self._raw.readinto(buffer)
         self._bytes_left -= count or 0
         if self._bytes_left < 0:

@@ -23,7 +23,8 @@ from pathlib import Path
 
 import polars as pl
 
-from larp_core.files import write_parquet
+from larp_core.errors import UserError
+from larp_core.files import make_folder, write_parquet
 
 OK = "ok"
 STATUSES = (
@@ -162,9 +163,14 @@ class Ledger:
 
     def record(self, entry: Entry) -> None:
         self.entries[entry.track_uri] = entry
-        self.journal.parent.mkdir(parents=True, exist_ok=True)
-        with self.journal.open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(vars(entry), default=datetime.isoformat) + "\n")
+        make_folder(self.journal.parent)
+        try:
+            with self.journal.open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps(vars(entry), default=datetime.isoformat) + "\n")
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self.journal}: {error.strerror}; free some space or set LARP_DATA to another disk"
+            ) from None
         if time.monotonic() - self._saved_at > SAVE_EVERY_SECONDS:
             self.save()
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,9 +18,11 @@ import torch
 import torchaudio
 from tqdm import tqdm
 
-from larp_core.audio.clips import read_clip
+from larp_core.audio.decode import read_clip
 from larp_core.audio.ledger import OK
+from larp_core.audio.mel_store import MelStore
 from larp_core.audio.pictures import save_spectrograms
+from larp_core.audio.workers import num_cores
 from larp_core.errors import UserError
 from larp_core.files import atomic_path, write_parquet
 from larp_core.paths import DatasetPaths
@@ -74,32 +75,31 @@ def log_mel(waveform: torch.Tensor) -> torch.Tensor:
 
 
 def build_mels(job: Job) -> Report:
-    """Computes the log-mels of all `ok` clips. No clip at all is a valid outcome: an array of no rows.
+    """Computes the log-mels of all `ok` clips; see `MelStore` for those that are not computed again.
+
+    No clip at all is a valid outcome: an array of no rows.
 
     Raises:
-        UserError: a clip's file is gone or was changed.
+        UserError: a clip's file that is needed is gone or was changed, or the disk has no room.
     """
     paths = job.paths
     clips = pl.read_parquet(paths.clips).filter(pl.col("status") == OK).sort("track_id")
     torch.set_num_threads(1)  # several batches at a time, each on one thread, beat one batch on several
-    shape = (len(clips), NUM_FRAMES, NUM_MELS)
-    with atomic_path(paths.mels) as partial:
-        if not len(clips):
-            np.save(partial, np.empty(shape, np.float16))  # a file without data can't be mapped into memory
-        else:
-            mels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
-            files = [paths.root / name for name in clips["path"]]
-            with tqdm(desc=f"{job.dataset}/mels", total=len(files), unit="clip") as progress:
-                for first, batch in _batches(files):
-                    mels[first : first + len(batch)] = batch
-                    progress.update(len(batch))
-            mels.flush()
-            del mels
+    num_computed = 0
+    if clips.is_empty():
+        with atomic_path(paths.mels) as partial:
+            np.save(partial, np.empty((0, NUM_FRAMES, NUM_MELS), np.float16))  # can't be mapped into memory
+    else:
+        num_computed = _fill(MelStore(paths, clips["sha256"].to_list(), (NUM_FRAMES, NUM_MELS)), clips, job)
     rows = clips.select("track_id", row=pl.int_range(pl.len(), dtype=pl.Int32))
     write_parquet(rows, paths.mel_rows)
     return Report(
         num_rows=len(rows),
-        facts={"shape": str(list(shape)), "megabytes": round(paths.mels.stat().st_size / 1e6, 1)},
+        facts={
+            "shape": str([len(rows), NUM_FRAMES, NUM_MELS]),
+            "num_computed_now": num_computed,
+            "megabytes": round(paths.mels.stat().st_size / 1e6, 1),
+        },
         pictures=_pictures(rows, paths),
     )
 
@@ -112,20 +112,33 @@ def load_mels(paths: DatasetPaths) -> np.ndarray:
         return np.load(paths.mels)
 
 
-def _batches(files: list[Path]) -> Iterator[tuple[int, np.ndarray]]:
-    """`(row of the first, mels [B, 1001, 64])` in order, a few batches being worked on at a time."""
-    num_threads = os.cpu_count() or 1
+def _fill(store: MelStore, clips: pl.DataFrame, job: Job) -> int:
+    """Computes the rows that the store has not got, and finishes it; how many they were."""
+    todo = np.flatnonzero(~store.done)
+    files = [job.paths.root / name for name in clips["path"]]
+    progress = tqdm(desc=f"{job.dataset}/mels", total=len(files), initial=len(files) - len(todo), unit="clip")
+    with progress:
+        for rows, batch in _batches(files, todo):
+            store.write(rows, batch)
+            progress.update(len(rows))
+    store.finish()
+    return len(todo)
+
+
+def _batches(files: list[Path], todo: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """`(rows [B], their mels [B, 1001, 64])` in order, a few batches being worked on at a time."""
+    num_threads = num_cores()
     with ThreadPoolExecutor(num_threads) as pool:
-        waiting = iter(range(0, len(files), BATCH_SIZE))
-        in_work = deque((first, pool.submit(_mels_of, files, first)) for first in islice(waiting, 2 * num_threads))
+        waiting = (todo[first : first + BATCH_SIZE] for first in range(0, len(todo), BATCH_SIZE))
+        in_work = deque((rows, pool.submit(_mels_of, files, rows)) for rows in islice(waiting, 2 * num_threads))
         while in_work:
-            first, batch = in_work.popleft()
-            yield first, batch.result()
+            rows, batch = in_work.popleft()
+            yield rows, batch.result()
             in_work += ((following, pool.submit(_mels_of, files, following)) for following in islice(waiting, 1))
 
 
-def _mels_of(files: list[Path], first: int) -> np.ndarray:
-    waveforms = np.stack([_read_checked(file) for file in files[first : first + BATCH_SIZE]])
+def _mels_of(files: list[Path], rows: np.ndarray) -> np.ndarray:
+    waveforms = np.stack([_read_checked(files[row]) for row in rows])
     return log_mel(torch.from_numpy(waveforms)).to(torch.float16).numpy()
 
 

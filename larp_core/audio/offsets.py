@@ -16,14 +16,21 @@ class NoClip:
     reason: str
 
 
-def start_of_clip(track_uri: str, duration_seconds: float, config: ClipConfig) -> float | NoClip:
-    """Start in seconds, a whole number of milliseconds.
+def start_of_clip(
+    track_uri: str, duration_seconds: float, config: ClipConfig, listed_start: float | None = None
+) -> float | NoClip:
+    """Start in seconds; a whole number of milliseconds where it is drawn.
 
     `uniform` (LARP, section 4.1): between the margins. A track too short for them gets the widest equal margins that
     fit, which is its middle. `released_code`: the first of the published code's random choices, see `_released_start`.
+    `paper_lists`: `listed_start` as it is, and as `uniform` for a track that is in no list.
     """
     if duration_seconds < config.clip_seconds:
         return NoClip(f"{duration_seconds:.2f} s of sound, a clip needs {config.clip_seconds:g} s")
+    if listed_start is not None:
+        if listed_start + config.clip_seconds <= duration_seconds:
+            return listed_start
+        return NoClip(f"{duration_seconds:.2f} s of sound, the listed clip begins at {listed_start:g} s")
     draw = float(unit_interval(hash_ids([track_uri], config.seed, "clip"))[0])
     if config.offsets == "released_code":
         return _released_start(draw, duration_seconds, config.clip_seconds)

@@ -1,7 +1,8 @@
 """Pace and pauses of a source, shared by all processes and datasets, and kept on disk so that a restart knows them.
 
 A refusal (HTTP 429, a bot check) pauses the whole source: for as long as its Retry-After says, else for a time that
-doubles from one refusal to the next. Tracks that wait cost no request.
+doubles from one refusal to the next. So do many errors in a row: a network that is down would cost each track all its
+attempts. Tracks that wait cost no request.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from larp_core.files import read_json, write_json
 REFUSALS = ("rate_limited", "bot_check")
 """Outcomes that say nothing of the track, but that the source wants to be left alone."""
 
+MAX_ERRORS_IN_A_ROW = 10
 LOOK_AGAIN_SECONDS = 5.0
 MAX_DOUBLINGS = 16
 
@@ -40,11 +42,12 @@ def backoff_seconds(track_uri: str, attempts: int, config: AcquireConfig) -> flo
 
 @dataclass
 class _State:
-    """Epoch seconds; `refusals` counts those in a row."""
+    """Epoch seconds; `refusals` and `errors` count those in a row."""
 
     paused_until: float = 0.0
     next_turn_at: float = 0.0
     refusals: int = 0
+    errors: int = 0
     reason: str = ""
 
 
@@ -70,19 +73,29 @@ class Gate:
             time.sleep(min(seconds, LOOK_AGAIN_SECONDS))
 
     def heard(self, outcome: Outcome, key: str) -> None:
-        """Pauses the source where it refuses; where it does not, the next refusal is the first again."""
+        """Pauses the source where it refuses or fails; an answer makes the next refusal the first again."""
         if outcome.status in REFUSALS:
+            self._pause(outcome, key)
+        elif outcome.status == "error":
             with self._locked() as state:
-                doubled = self.first_pause_seconds * 2 ** min(state.refusals, MAX_DOUBLINGS) * jitter(key)
-                seconds = doubled if outcome.retry_after_seconds is None else outcome.retry_after_seconds
-                until = time.time() + min(max(seconds, 0.0), self.max_pause_seconds)
-                if state.paused_until <= time.time():  # refusals of requests that were under way count once
-                    state.refusals += 1
-                state.paused_until = max(state.paused_until, until)
-                state.reason = outcome.detail
-        elif outcome.status == "ok" and self._read().refusals:
+                state.errors += 1
+            if state.errors % MAX_ERRORS_IN_A_ROW == 0:
+                reason = f"{state.errors} errors in a row, the last: {outcome.detail}"
+                self._pause(Outcome("error", detail=reason, retry_after_seconds=self.first_pause_seconds), key)
+        elif self._read().errors or (outcome.status == "ok" and self._read().refusals):
             with self._locked() as state:
-                state.refusals = 0
+                state.errors = 0
+                state.refusals = 0 if outcome.status == "ok" else state.refusals
+
+    def _pause(self, outcome: Outcome, key: str) -> None:
+        with self._locked() as state:
+            doubled = self.first_pause_seconds * 2 ** min(state.refusals, MAX_DOUBLINGS) * jitter(key)
+            seconds = doubled if outcome.retry_after_seconds is None else outcome.retry_after_seconds
+            until = time.time() + min(max(seconds, 0.0), self.max_pause_seconds)
+            if state.paused_until <= time.time() and outcome.status in REFUSALS:
+                state.refusals += 1  # those of requests that were under way count once
+            state.paused_until = max(state.paused_until, until)
+            state.reason = outcome.detail
 
     @property
     def paused_until(self) -> float:

@@ -1,4 +1,4 @@
-"""Grids of spectrograms for the web UI."""
+"""Pictures of audio for the web UI: grids of spectrograms, histograms."""
 
 from __future__ import annotations
 
@@ -37,6 +37,20 @@ def save_spectrograms(
     figure.supxlabel("seconds of the clip", fontsize=9)
     figure.supylabel(y_label, fontsize=9)
     figure.colorbar(image, ax=panels, label="dB", shrink=0.8)
+    with atomic_path(path) as partial:
+        figure.savefig(partial, dpi=90, metadata={"Software": None})
+    return path
+
+
+def save_histogram(values: np.ndarray, path: Path, x_label: str, y_label: str) -> Path:
+    """Writes a PNG of how `values` [n] are spread, the rarest hundredth at the upper end put into the last bar."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    axes = figure.subplots()
+    axes.hist(np.minimum(values, np.quantile(values, 0.99)), bins=40, color="#4c72b0")
+    axes.set_xlabel(x_label, fontsize=9)
+    axes.set_ylabel(y_label, fontsize=9)
     with atomic_path(path) as partial:
         figure.savefig(partial, dpi=90, metadata={"Software": None})
     return path

@@ -31,6 +31,9 @@ STATUS_OF_PHRASE = {
     "video unavailable": "removed",
     "unsupported url": "not_found",
     "no video formats found": "not_found",
+    "requested format is not available": "not_found",
+    "drm protected": "not_found",
+    "members-only": "removed",
 }
 """The first phrase in yt-dlp's message decides; what no phrase knows is an `error`, which is tried again."""
 

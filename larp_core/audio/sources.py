@@ -86,7 +86,8 @@ class LocalFolder:
     """The user's folder: `<track_uri>.<ext>` at any depth, or a `mapping.csv` in it, or both (the mapping wins).
 
     `mapping.csv` is UTF-8 CSV with the header `track_uri,file`: the id as in `tracks.parquet` (`spotify:track:` in
-    front is fine), and the file's path, absolute or relative to the folder. Several tracks may name one file.
+    front is fine), and the file's path, absolute or relative to the folder. Several tracks may name one file. What is
+    found by neither is looked up by its tags, where `by_names` is set.
 
     Raises:
         UserError: no such folder, no audio in it, or a row of the mapping that can't be used.

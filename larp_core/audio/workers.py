@@ -2,104 +2,189 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
+import copy
 import multiprocessing
 import os
+import signal
+import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for_any
+from multiprocessing.process import BaseProcess
 from typing import Any
+
+from larp_core.audio import limits
 
 ITEMS_PER_PROCESS = 24
 """Starting a process takes as long as about this many tracks' audio."""
 
 WAITING_PER_PROCESS = 2
-"""Items handed out and not done: enough to keep a process busy, few to be tried one by one after a crash."""
+"""Items handed out and not done: enough to keep a process busy while results are being looked at."""
 
-_make: Callable[[], Callable[[Any], Any]] | None = None
+ISOLATES = True
+"""False where few items that should be isolated are not: for tests, which would mostly start processes."""
+
+SECONDS_TO_LEAVE = 5.0
+
+READY, RESULT, ERROR, DIED = "ready", "result", "error", "died"
 
 
 class Crashed(RuntimeError):
-    """The process that worked on an item died."""
+    """The process that worked on an item died. The message says how."""
 
 
 def map_in_processes(
     make_work: Callable[..., Callable[[Any], Any]],
     arguments: tuple[Any, ...],
     items: list[Any],
-    items_per_process: int = ITEMS_PER_PROCESS,
+    items_per_process: int | None = None,
+    *,
+    isolated: bool = False,
 ) -> Iterator[tuple[Any, Any]]:
     """Yields `(item, make_work(*arguments)(item))` as they get done, in no fixed order.
 
     `make_work`, arguments, items and results must be picklable. An item whose process dies yields `Crashed` as its
-    result; an exception raised by the work is raised here. Few items are worked on in this process.
+    result; an exception raised by the work is raised here. Few items are worked on in this process, unless they are to
+    be `isolated` from it because they may bring it down.
 
     Raises:
         RuntimeError: the processes can't start at all.
     """
-    num_processes = min(os.cpu_count() or 1, len(items) // items_per_process)
-    if num_processes < 2:
+    num_processes = min(num_cores(), len(items) // (items_per_process or ITEMS_PER_PROCESS))
+    if num_processes < 2 and not (items and isolated and ISOLATES):
         work = make_work(*arguments)
         yield from ((item, work(item)) for item in items)
         return
-    remaining = iter(items)
-    while batch := list(itertools.islice(remaining, 1)):
-        suspects: list[Any] = []
-        yield from _map_until_crash(make_work, arguments, itertools.chain(batch, remaining), num_processes, suspects)
-        for item in suspects:
-            yield item, _alone(make_work, arguments, item)
+    yield from _map_apart(make_work, arguments, deque(items), max(num_processes, 1))
 
 
-def _map_until_crash(
-    make_work: Any, arguments: tuple[Any, ...], items: Iterable[Any], num_processes: int, suspects: list[Any]
+def num_cores() -> int:
+    """Processor cores that this process may use: a container or `taskset` can leave it fewer than there are."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else sys.maxsize
+    return min(os.cpu_count() or 1, allowed)
+
+
+def _map_apart(
+    make_work: Any, arguments: tuple[Any, ...], waiting: deque[Any], num_processes: int
 ) -> Iterator[tuple[Any, Any]]:
-    """Puts the items that were in work when a process died into `suspects`, and ends."""
-    waiting = iter(items)
-    in_work: dict[Future[Any], Any] = {}
-    with _pool(make_work, arguments, num_processes) as pool:
-        try:
-            while True:
-                for item in itertools.islice(waiting, WAITING_PER_PROCESS * num_processes - len(in_work)):
-                    suspects.append(item)
-                    in_work[pool.submit(_call, item)] = item
-                    suspects.remove(item)
-                if not in_work:
-                    return
-                for future in wait(in_work, return_when=FIRST_COMPLETED).done:
-                    result = future.result()
-                    yield in_work.pop(future), result
-        except BrokenProcessPool:
-            suspects += in_work.values()
+    workers: dict[Any, _Worker] = {}
+    try:
+        for _ in range(num_processes):
+            _hire(workers, make_work, arguments, waiting)
+        while workers:
+            for connection in wait_for_any(list(workers)):
+                worker = workers[connection]
+                kind, value = worker.receive()
+                if kind == READY:
+                    worker.is_ready = True
+                    continue
+                item = worker.items.popleft()
+                if kind == DIED:
+                    del workers[connection]
+                    waiting.extendleft(reversed(worker.items))
+                    if waiting:
+                        _hire(workers, make_work, arguments, waiting)
+                elif kind == ERROR:
+                    raise value
+                else:
+                    worker.give(waiting)
+                    if not worker.items:
+                        workers.pop(connection).dismiss()
+                yield item, value
+    finally:
+        for worker in workers.values():
+            worker.process.terminate()
+            worker.dismiss()
 
 
-def _alone(make_work: Any, arguments: tuple[Any, ...], item: Any) -> Any:
-    with _pool(make_work, arguments, 1) as pool:
+@dataclass
+class _Worker:
+    """A process and the items that it has been given, the one in work first."""
+
+    process: BaseProcess
+    connection: Connection
+    items: deque[Any] = field(default_factory=deque)
+    is_ready: bool = False
+
+    def give(self, waiting: deque[Any]) -> None:
+        while waiting and len(self.items) < WAITING_PER_PROCESS:
+            self.items.append(waiting.popleft())
+            try:
+                self.connection.send(self.items[-1])
+            except OSError:  # it has died, which the next look at its connection tells
+                return
+
+    def receive(self) -> tuple[str, Any]:
         try:
-            pool.submit(os.getpid).result()
-        except BrokenProcessPool:
+            kind, value = self.connection.recv()
+        except (EOFError, OSError):
+            return DIED, self.bury()
+        return kind, value
+
+    def dismiss(self) -> None:
+        self.connection.close()
+        self.process.join(SECONDS_TO_LEAVE)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+    def bury(self) -> Crashed:
+        """How a dead process ended. Raises RuntimeError where it had not even started."""
+        self.dismiss()
+        if not self.is_ready:
             raise RuntimeError(
                 "worker processes can't start, see above; in a script of your own, call this below `if __name__ == "
                 '"__main__":`, since each process imports the script'
-            ) from None
-        try:
-            return pool.submit(_call, item).result()
-        except BrokenProcessPool:
-            return Crashed("the process that worked on it died")
+            )
+        code = self.process.exitcode or 0
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return Crashed(f"the process that worked on it died ({how})")
 
 
-def _pool(make_work: Any, arguments: tuple[Any, ...], num_processes: int) -> ProcessPoolExecutor:
+def _hire(workers: dict[Any, _Worker], make_work: Any, arguments: tuple[Any, ...], waiting: deque[Any]) -> None:
     # Spawned, not forked: a fork copies the locks of polars' and Dagster's threads.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(num_processes, context, initializer=_start, initargs=(make_work, arguments))
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, make_work, arguments), daemon=True)
+    process.start()
+    theirs.close()  # so that its death closes the connection
+    worker = workers[ours] = _Worker(process, ours)
+    worker.give(waiting)
 
 
-def _start(make_work: Callable[..., Callable[[Any], Any]], arguments: tuple[Any, ...]) -> None:
-    global _make
+def _serve(connection: Connection, make_work: Callable[..., Callable[[Any], Any]], arguments: tuple[Any, ...]) -> None:
+    """A worker process: results of the items in the order in which they come, until the connection is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt goes to the whole group, and the parent ends this one
     threading.Thread(target=_exit_with_parent, daemon=True).start()
-    _make = functools.cache(functools.partial(make_work, *arguments))
+    limits.arm()
+    connection.send((READY, None))
+    try:
+        work = None
+        while True:
+            item = connection.recv()
+            try:
+                work = work or make_work(*arguments)
+                reply = (RESULT, work(item))
+            except Exception as error:
+                reply = (ERROR, _portable(error))
+            connection.send(reply)
+    except (EOFError, OSError):
+        return
+
+
+def _portable(error: Exception) -> Exception:
+    """The error itself, with the place where it was raised as a note, or its text where it can't be pickled."""
+    place = traceback.format_exc()
+    try:
+        portable = copy.copy(error)  # fails where another process could not put it together again
+    except TypeError:
+        return RuntimeError(place)
+    portable.add_note(place)
+    return portable
 
 
 def _exit_with_parent() -> None:
@@ -108,8 +193,3 @@ def _exit_with_parent() -> None:
     assert parent is not None
     wait_for_any([parent.sentinel])
     os._exit(1)
-
-
-def _call(item: Any) -> Any:
-    assert _make is not None
-    return _make()(item)

@@ -8,13 +8,20 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from larp_core.audio.sound_fields import build_sound_fields
+from larp_core.config import SOUND_FIELDS
 from larp_core.errors import UserError
 from larp_core.files import write_parquet
 from larp_core.steps import Job, Report
 
-FIELDS = {"track": "track_name", "artist": "artist_name", "album": "album_name"}
-CLOSING = re.compile(r"""[)\]}>»”’"',.;:!?]+""")
+FIELDS = {"track": "track_name", "artist": "artist_name", "album": "album_name"} | {name: name for name in SOUND_FIELDS}
+"""Field of a template: the column that it is taken from."""
+
+CLOSING = re.compile(r"""[)\]}>»”’"'.!?]+""")
 """Signs at the start of a literal that belong to the field before it, such as the bracket in `{track} ({album})`."""
+
+SEPARATORS = " ,;:"
+"""Signs at the start of a literal that only stand between fields: they go where nothing comes before them."""
 NUM_EXAMPLES = 10
 
 
@@ -31,7 +38,7 @@ def parse_template(template: str) -> tuple[list[Segment], str]:
     """The segments of a template, and the literal text after the last one.
 
     Raises:
-        UserError: a field other than `track`, `artist`, `album`, a format, a conversion, unbalanced braces, no field.
+        UserError: a field that there is not, a format, a conversion, unbalanced braces, no field.
     """
     allowed = ", ".join(f"{{{name}}}" for name in FIELDS)
     try:
@@ -64,14 +71,18 @@ def _close_last(segments: list[Segment], literal: str) -> tuple[list[Segment], s
 
 
 def caption_expression(template: str) -> pl.Expr:
-    """The caption of a metadata row, null where every field is missing; runs of whitespace become one space."""
+    """The caption of a row of metadata, and of sound fields where the template names some.
+
+    Null where every field is missing; runs of whitespace become one space.
+    """
     segments, end = parse_template(template)
     pieces = []
+    present = pl.lit(False)
     for segment in segments:
         value = _folded(pl.col(FIELDS[segment.field]))
-        full = pl.concat_str(pl.lit(segment.lead), value, pl.lit(segment.tail))
-        pieces.append(pl.when(value != "").then(full).otherwise(pl.lit("")))
-    present = pl.any_horizontal(*(_folded(pl.col(FIELDS[segment.field])) != "" for segment in segments))
+        lead = pl.when(present).then(pl.lit(segment.lead)).otherwise(pl.lit(segment.lead.lstrip(SEPARATORS)))
+        pieces.append(pl.when(value != "").then(pl.concat_str(lead, value, pl.lit(segment.tail))).otherwise(pl.lit("")))
+        present = present | (value != "")
     return pl.when(present).then(_folded(pl.concat_str(*pieces, pl.lit(end)))).alias("caption")
 
 
@@ -85,8 +96,11 @@ def build_captions(job: Job) -> Report:
     Raises:
         UserError: the template is malformed.
     """
+    expression = caption_expression(job.recipe.caption.template)
     metadata = pl.read_parquet(job.paths.metadata)
-    captions = metadata.select("track_id", caption_expression(job.recipe.caption.template)).drop_nulls("caption")
+    if job.recipe.caption.needs_clips:
+        metadata = metadata.join(build_sound_fields(job.paths), on="track_id", how="left", maintain_order="left")
+    captions = metadata.select("track_id", expression).drop_nulls("caption")
     write_parquet(captions, job.paths.captions)
     lengths = captions["caption"].str.len_chars()
     facts = {

@@ -34,7 +34,7 @@ def write_audio(
             for start in range(0, samples.shape[1], rate_hz):
                 sound.write(samples[:, start : start + rate_hz].T)
         return path
-    layout = "mono" if len(samples) == 1 else "stereo"
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(samples)]
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate_hz, layout=layout, options=options)
         fifo = av.AudioFifo()

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from audio_files import chirp, write_audio
 
+from larp_core.audio import workers
+
 SHARED_DATA = Path(os.environ.get("LARP_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_items_in_this_process() -> Iterator[None]:
+    """Else most of these tests' time would go into starting processes. Those about processes set it back."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "ISOLATES", False)
+        yield
 
 
 @pytest.fixture(scope="session")

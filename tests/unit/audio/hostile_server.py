@@ -29,6 +29,8 @@ class HostileServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Hostile)
         self.body = body
         self.requested: Counter[str] = Counter()
+        self.asked_at: list[float] = []
+        self.refused_at: list[float] = []
         self.headers: dict[str, str] = {}
         self.refusals_left: dict[str, int] = {}
         self.results: list[dict] = []
@@ -62,6 +64,7 @@ class Hostile(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         act = parts.path.split("/")[1]
         self.server.requested[unquote(parts.path)] += 1
+        self.server.asked_at.append(time.monotonic())
         body = self.server.body
         if act.isdigit():
             self._refuse(int(act), parts.path)
@@ -101,6 +104,7 @@ class Hostile(BaseHTTPRequestHandler):
             return self._send(self.server.body, "audio/mpeg")
         if left is not None:
             self.server.refusals_left[path] = left - 1
+        self.server.refused_at.append(time.monotonic())
         self._start(status, **{"Content-Length": "0"}, **self.server.headers)
 
     def _send(self, body: bytes, kind: str, **headers: str) -> None:

@@ -24,6 +24,7 @@ from larp_core.audio.clips import SCHEMA, build_clips, resample, warning_of
 from larp_core.audio.ledger import Entry, Ledger, read_entries
 from larp_core.audio.offsets import NoClip, start_of_clip
 from larp_core.config import ClipConfig
+from larp_core.errors import UserError
 from larp_core.files import hash_file, write_json
 from larp_core.steps import Job, Report
 
@@ -82,7 +83,8 @@ def test_every_acquired_track_gets_a_clip_or_a_reason(built: tuple[Job, Report])
     assert rows["gone"]["detail"] == "gone.mp3 is gone; materialize mp3 again, then clips"
     assert (report.num_rows, report.facts["num_ok"], report.facts["num_too_short"]) == (3, 3, 1)
     assert Path(report.pictures["spectrograms"]).read_bytes().startswith(b"\x89PNG")
-    assert len(report.tables.popitem()[1]) == 2
+    noted = report.tables["without a clip, or with a flaw (first 20)"]
+    assert {row["track_uri"] for row in noted} == {"short", "gone"}
 
 
 def test_the_clip_is_those_ten_seconds_of_the_source(built: tuple[Job, Report]) -> None:
@@ -272,7 +274,49 @@ def test_the_released_code_starts_on_whole_seconds_or_not_at_all() -> None:
     assert starts == {0.0, 1.0, 2.0, 3.0}
 
 
-@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000])
+def test_the_papers_lists_say_where_a_clip_begins(job: Job, tmp_path: Path) -> None:
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "mpd_valid.csv").write_text("track_uri,start,end\nlong,3.5,13.5\n")
+    (lists / "mpd_test.csv").write_text("track_uri,start,end\nspotify:track:exact,1,11\n")
+    before = clip_rows(job)
+    recipe = replace(job.recipe, clip=ClipConfig(offsets="paper_lists"))
+    listed = Job(job.step, replace(job.settings, recipe=recipe, paper_lists_dir=lists), job.dataset)
+    assert listed.step.external(listed) == [lists]
+    assert listed.step.external(job) == []
+    report = build_clips(listed)
+    after = clip_rows(listed)
+    assert after["long"]["start_seconds"] == 3.5
+    assert after["middle"] == before["middle"]  # in no list: as without lists
+    assert (after["exact"]["status"], after["exact"]["path"]) == ("too_short", None)
+    assert after["exact"]["detail"] == "10.00 s of sound, the listed clip begins at 1 s"
+    assert report.facts["num_not_in_paper_lists"] == 3  # middle, short, gone
+    samples, rate_hz = soundfile.read(job.settings.audio_dir / "long.mp3", dtype="float32")
+    window = samples[round(3.5 * rate_hz) :][: 10 * rate_hz]
+    clip = soundfile.read(job.paths.root / after["long"]["path"], dtype="float32")[0]
+    np.testing.assert_allclose(clip, soxr.resample(window, rate_hz, 48_000, quality="HQ"), atol=1 / 32_000)
+    with pytest.raises(UserError, match="LARP_PAPER_LISTS_DIR is not set"):
+        build_clips(Job(job.step, replace(listed.settings, paper_lists_dir=None), job.dataset))
+
+
+def test_the_report_tells_coverage_and_where_clips_lie(built: tuple[Job, Report]) -> None:
+    report = built[1]
+    (row,) = report.tables["coverage"]
+    assert row == {
+        "split": "train",
+        "tracks": 6,
+        "with a clip": 3,
+        "share": 0.5,
+        "error": 1,
+        "not_found": 1,
+        "too_short": 1,
+    }
+    assert {row["track_uri"] for row in report.tables["clips to play"]} == {"long", "middle", "exact"}
+    assert all(soundfile.info(row["file"]).frames == 480_000 for row in report.tables["clips to play"])
+    assert Path(report.pictures["durations of the audio"]).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000, 192_000])
 def test_resampling_gives_exactly_ten_seconds_of_the_same_tone(rate_hz: int) -> None:
     def tone(rate: int) -> np.ndarray:
         return np.sin(2 * np.pi * 440 * np.arange(10 * rate) / rate).astype(np.float32)

@@ -49,6 +49,44 @@ def test_a_window_is_that_part_of_the_whole(encoded: Path) -> None:
         np.testing.assert_allclose(window, whole[first : first + 5 * rate_hz], atol=1e-6)
 
 
+MATRIX = [
+    ("8 kHz mono.mp3", 8_000, 1, "libmp3lame", {"b": "24k"}),
+    ("11 kHz stereo VBR.mp3", 11_025, 2, "libmp3lame", {"q": "5", "compression_level": "5"}),
+    ("16 kHz mono.mp3", 16_000, 1, "libmp3lame", {"b": "48k"}),
+    ("22 kHz mono VBR.mp3", 22_050, 1, "libmp3lame", {"q": "7", "compression_level": "5"}),
+    ("24 kHz stereo.mp3", 24_000, 2, "libmp3lame", {"b": "64k"}),
+    ("32 kHz mono VBR.mp3", 32_000, 1, "libmp3lame", {"q": "3", "compression_level": "5"}),
+    ("48 kHz stereo.mp3", 48_000, 2, "libmp3lame", {"b": "192k"}),
+    ("48 kHz stereo VBR.mp3", 48_000, 2, "libmp3lame", {"q": "2", "compression_level": "5"}),
+    ("8 kHz mono.ogg", 8_000, 1, "vorbis", {}),
+    ("48 kHz 5.1.ogg", 48_000, 6, "vorbis", {}),
+    ("96 kHz 5.1.flac", 96_000, 6, "flac", {}),
+    ("192 kHz mono.flac", 192_000, 1, "flac", {}),
+    ("192 kHz stereo.wav", 192_000, 2, "pcm_s16le", {}),
+    ("44 kHz 5.1.m4a", 44_100, 6, "aac", {"b": "192k"}),
+    ("16 kHz mono.m4a", 16_000, 1, "aac", {"b": "48k"}),
+    ("48 kHz stereo.opus", 48_000, 2, "libopus", {"b": "96k"}),
+]
+
+
+@pytest.mark.parametrize("case", MATRIX, ids=[case[0] for case in MATRIX])
+def test_a_window_is_off_by_no_sample_whatever_the_file(tmp_path: Path, case: tuple[str, int, int, str, dict]) -> None:
+    """The best match of the window in a full decode lies where it should, under a sample and so under 1 ms away."""
+    name, rate_hz, num_channels, codec, options = case
+    path = write_audio(tmp_path / name, chirp(6.0, rate_hz, num_channels), rate_hz, codec, **options)
+    measured = measure(path)
+    whole, rate = whole_file(path, measured.decoder)
+    assert rate == rate_hz
+    for start_seconds in (0.0, 0.1, 1.2345, 3.0):
+        window, _ = read_window(path, start_seconds, 2.0, measured)
+        first = round(start_seconds * rate_hz)
+        errors = {
+            shift: np.abs(window - whole[first + shift :][: len(window)]).max() for shift in range(-min(5, first), 6)
+        }
+        assert min(errors, key=lambda shift: errors[shift]) == 0
+        assert errors[0] < 1e-5
+
+
 def test_every_format_keeps_the_time_of_its_source(encoded: Path) -> None:
     """The sound at 8 s is the source's at 8 s, within what an encoder's delay may shift it."""
     window, rate_hz = read_window(encoded, 8.0, 2.0, measure(encoded))
@@ -70,6 +108,14 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
     np.testing.assert_array_equal(window, 0.125)
     window, _ = read_window(tmp_path / "x.wav", 0.0, 1.0, Measured(1.0, FFMPEG))
     np.testing.assert_array_equal(window, 0.125)
+
+
+@pytest.mark.parametrize("num_channels", [1, 2, 6])
+def test_the_fast_mean_of_channels_is_the_mean(num_channels: int) -> None:
+    samples = np.random.default_rng(1).normal(0, 0.3, (1_000, num_channels)).astype(np.float32)
+    fast = decode._mean_of_channels(samples)
+    assert fast.dtype == np.float32
+    np.testing.assert_array_equal(fast, samples.mean(axis=1))
 
 
 def test_a_header_that_lies_is_not_believed(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_a_file_that_says_it_is_too_large_is_not_taken(
 def test_a_trickle_is_cut_off_in_time(server: HostileServer, tmp_path: Path) -> None:
     started = time.monotonic()
     outcome = ask(server, "/throttled/x.mp3", tmp_path)
-    assert (outcome.status, outcome.path) == ("not_found", None)
+    assert (outcome.status, outcome.path) == ("error", None)
     assert "took longer than 1 s" in outcome.detail
     assert time.monotonic() - started < 15
 
@@ -124,6 +124,26 @@ def test_a_trickle_is_cut_off_in_time(server: HostileServer, tmp_path: Path) -> 
 def test_a_packed_page_is_not_unpacked_without_end(server: HostileServer, tmp_path: Path) -> None:
     outcome = ask(server, "/bomb/page", tmp_path)
     assert (outcome.status, outcome.path) == ("not_found", None)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/x.mp3", "http://%zz/x", "http://a..b/x", "http://\u2100.x/"])
+def test_an_impossible_url_costs_its_track_alone(server: HostileServer, tmp_path: Path, url: str) -> None:
+    try:
+        outcome = ask(server, url, tmp_path)
+    except UserError as error:
+        assert "line 2" in str(error)
+    else:
+        assert outcome.path is None and outcome.detail
+
+
+def test_a_mistake_of_an_extractor_costs_its_track_alone(
+    server: HostileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from yt_dlp import YoutubeDL
+
+    monkeypatch.setattr(YoutubeDL, "extract_info", lambda *_, **__: {}["https://me:hunter2@host/?key"])
+    outcome = ask(server, "/ok/x.mp3", tmp_path)
+    assert (outcome.status, outcome.detail) == ("error", "'https://host/'")
 
 
 def test_a_page_is_no_audio(server: HostileServer, tmp_path: Path) -> None:

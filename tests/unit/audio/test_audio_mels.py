@@ -127,6 +127,7 @@ def test_no_clips_are_an_empty_array(tmp_path: Path) -> None:
 
 def test_a_lost_clip_is_named_and_the_old_array_stays(job: Job) -> None:
     before = job.paths.mels.read_bytes()
+    job.paths.mel_sources.unlink()  # else its row is taken from the old array
     lost = job.paths.root / pl.read_parquet(job.paths.clips)["path"][3]
     lost.unlink()
     with pytest.raises(UserError, match=lost.name):

@@ -96,9 +96,20 @@ def test_refusals_of_requests_under_way_count_once(tmp_path: Path, clock: Clock)
     assert json.loads((tmp_path / "s.json").read_text())["refusals"] == 1
 
 
+def test_many_errors_in_a_row_pause_and_an_answer_between_them_does_not(tmp_path: Path, clock: Clock) -> None:
+    gate = Gate(tmp_path / "s.json", first_pause_seconds=100.0)
+    for status in (["error"] * 9 + ["not_found"]) * 3:
+        gate.heard(Outcome(status, detail="timed out"), "x")
+    assert gate.notice == ""
+    for _ in range(10):
+        gate.heard(Outcome("error", detail="timed out"), "x")
+    assert gate.paused_until - clock.now == 100.0
+    assert "10 errors in a row, the last: timed out" in gate.notice
+
+
 def test_other_outcomes_pause_nothing_and_write_nothing(tmp_path: Path, clock: Clock) -> None:
     gate = Gate(tmp_path / "s.json")
-    for status in ("ok", "not_found", "error", "removed"):
+    for status in ("ok", "not_found", "removed", "duration_mismatch"):
         gate.wait(status)
         gate.heard(Outcome(status), "x")
     assert not (tmp_path / "s.json").exists()

@@ -16,14 +16,16 @@ import pytest
 from audio_files import job_of, write_tracks
 from hostile_server import HostileServer, LoopbackSearch, hostile_server
 
-from larp_core.audio import acquire
+from larp_core import memo
+from larp_core.audio import acquire, attempt
 from larp_core.audio.acquire import acquire_audio
-from larp_core.audio.configured import paced
-from larp_core.audio.downloads import DownloadOptions, UrlList
+from larp_core.audio.configured import configured_sources, paced
+from larp_core.audio.downloads import DownloadOptions, UrlList, YtDlp
 from larp_core.audio.ledger import Entry, Ledger, now, read_entries
+from larp_core.audio.pacing import Paced
 from larp_core.audio.sources import LocalFolder
 from larp_core.config import AcquireConfig
-from larp_core.files import hash_file
+from larp_core.files import hash_file, write_json
 from larp_core.steps import Job
 
 URIS = [f"{i:022d}" for i in range(4)]
@@ -104,6 +106,22 @@ def test_what_one_source_lacks_the_next_is_asked_for(
     assert job.paths.ledger.read_bytes() == before
 
 
+def test_a_broken_file_of_the_users_makes_way_for_a_source_turned_on_later(
+    job: Job, server: HostileServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    music = tmp_path / "music"
+    music.mkdir()
+    (music / f"{URIS[0]}.mp3").write_text("hello")
+    monkeypatch.setattr(attempt, "CLOCK_SECONDS", 0.0)
+    job = replace(job, settings=replace(job.settings, audio_dir=music))
+    acquire_audio(job)
+    assert read_entries(job.paths.ledger)[URIS[0]].status == "corrupt"
+    use(monkeypatch, job, server, {URIS[0]: "/ok/0.mp3"})
+    acquire_audio(job)
+    entry = read_entries(job.paths.ledger)[URIS[0]]
+    assert (entry.status, entry.source) == ("ok", "urls")
+
+
 def test_a_found_file_of_another_length_than_promised_is_not_kept(
     job: Job, server: HostileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +146,21 @@ def test_a_rate_limit_pauses_the_source_and_all_is_got_in_the_end(
     assert [entry.attempts for entry in entries.values()] == [2, 2, 1, 1]
     assert "urls is paused until" in caplog.text and "429" in caplog.text
     assert (job.settings.shared.audio_sources / "urls.json").exists()
+
+
+def test_a_pause_holds_in_every_process(job: Job, server: HostileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    uris = [f"{i:022d}" for i in range(60)]
+    write_tracks(job, uris)
+    use(monkeypatch, job, server, {uri: f"/{'429' if uri == uris[0] else 'ok'}/{uri}.mp3" for uri in uris})
+    server.headers = {"Retry-After": "2"}
+    server.refusals_left = {f"/429/{uris[0]}.mp3": 1}
+    acquire_audio(job)
+    assert {entry.status for entry in read_entries(job.paths.ledger).values()} == {"ok"}
+    [refused_at] = server.refused_at
+    meanwhile = [at for at in server.asked_at if refused_at < at < refused_at + 2.0]
+    # A track takes two requests, and others were under way in as many processes as there are cores.
+    assert len(meanwhile) <= 2 * (os.cpu_count() or 1)
+    assert len(server.asked_at) == 2 * len(uris) + 1
 
 
 def test_errors_are_tried_again_and_given_up(job: Job, server: HostileServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,8 +220,6 @@ def test_errors_of_the_last_run_wait_for_their_time(
 def test_unchanged_files_of_the_user_are_not_read_again(
     tmp_path: Path, mp3_of: Callable[[float], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from larp_core.audio import attempt
-
     music = tmp_path / "music"
     music.mkdir()
     for uri in URIS:
@@ -203,6 +234,45 @@ def test_unchanged_files_of_the_user_are_not_read_again(
     shutil.copy2(mp3_of(12.0), music / f"{URIS[1]}.mp3")  # its time lies before the first run
     assert acquire_audio(job).facts["looked_up_now"] == 1
     assert read_entries(job.paths.ledger)[URIS[1]].duration_seconds == pytest.approx(12.0, abs=0.06)
+
+
+def test_other_sources_make_the_finished_step_run_again_and_another_pace_does_not(job: Job, tmp_path: Path) -> None:
+    for parent in job.upstream():
+        write_json({"digest": "made before"}, parent.stamp)
+    urls = tmp_path / "urls.csv"
+    urls.write_text("track_uri,url\n")
+    settings = job.settings
+    listed = replace(settings, audio_urls=urls)
+    variants = [
+        settings,
+        listed,
+        replace(listed, audio_sources="urls,youtube"),
+        replace(listed, audio_sources="youtube,urls"),
+        replace(listed, audio_retry="final"),
+    ]
+    prints = [memo.fingerprint(replace(job, settings=variant)) for variant in variants]
+    assert len(set(prints)) == len(variants)
+    slower = replace(job.recipe, acquire=replace(FAST, search_seconds_between_tracks=99.0))
+    assert memo.fingerprint(replace(job, settings=replace(settings, recipe=slower))) == prints[0]
+    urls.write_text("track_uri,url\nx,https://example.org/x.mp3\n")
+    assert memo.fingerprint(replace(job, settings=listed)) != prints[1]
+
+
+def test_the_settings_sources_are_made_in_their_order(job: Job, tmp_path: Path) -> None:
+    urls, music = tmp_path / "urls.csv", tmp_path / "music"
+    urls.write_text("track_uri,url\nx,https://example.org/x.mp3\n")
+    music.mkdir()
+    (music / "x.mp3").write_bytes(b"x")
+    settings = replace(job.settings, audio_urls=urls, audio_dir=music, audio_sources="youtube,folder,urls")
+    with configured_sources(replace(job, settings=settings), []) as sources:
+        assert [source.name for source in sources] == ["youtube", "folder", "urls"]
+        assert [source.costs_requests for source in sources] == [True, False, True]
+        assert [source.gate.seconds_between for source in sources if isinstance(source, Paced)] == [12.0, 0.0]
+        bare = [getattr(source, "source", source) for source in sources]
+        assert not any(source.options.allow_private for source in bare if isinstance(source, YtDlp))
+    demo = replace(settings, mpd_dir=None, audio_dir=None, audio_urls=None, audio_sources="youtube")
+    with configured_sources(replace(job, settings=demo), []) as sources:
+        assert [source.name for source in sources] == ["yt-dlp"]
 
 
 KILLER = """

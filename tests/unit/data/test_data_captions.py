@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -13,6 +15,9 @@ from hypothesis import strategies as st
 from larp_core.config import CaptionConfig, SplitConfig
 from larp_core.data.captions import caption_expression
 from larp_core.errors import UserError
+from larp_core.recipes import recipe_named
+from larp_core.settings import Settings
+from larp_core.steps import step_named
 
 PAPER = "The track {track} by {artist} on album {album}"
 SCHEMA = {"track_name": pl.String, "artist_name": pl.String, "album_name": pl.String}
@@ -32,8 +37,10 @@ def caption(template: str, *names: str | None) -> str | None:
         (PAPER, (None, "Y", "Z"), "by Y on album Z"),
         (PAPER, (None, None, None), None),
         (PAPER, ("", " \n", None), None),
-        ("{track} ({album}), by {artist}!", ("X", "Y", None), "X by Y!"),
-        ("{track} ({album}), by {artist}!", ("X", None, "Z"), "X (Z),"),
+        ("{track} ({album}), by {artist}!", ("X", "Y", None), "X, by Y!"),
+        ("{track} ({album}), by {artist}!", ("X", None, "Z"), "X (Z)"),
+        ("{track} ({album}), by {artist}!", (None, "Y", None), "by Y!"),
+        ("{track}: {artist}; {album}", (None, ", Y,", "Z"), ", Y,; Z"),
         ("{{{track}}} is {artist}", ("X", "Y", None), "{X} is Y"),
         (
             PAPER,
@@ -60,6 +67,47 @@ def test_paper_captions_equal_the_naive_twin(names):
 def test_bad_templates_are_refused(template):
     with pytest.raises(UserError, match=re.escape("caption.template")):
         caption_expression(template)
+
+
+def test_an_unknown_field_is_told_those_that_there_are():
+    with pytest.raises(UserError, match=r"unknown field 'danceability'.*\{album\}, \{tempo\}, .*\{brightness\}"):
+        caption_expression("{track}, {danceability}")
+
+
+RELEASED = "{track} is a song by the artist {artist} on the album {album}"
+
+
+@pytest.mark.parametrize("name", ['"quoted"', "שיר אחד", "أغنية", "🎸🎹", "a‮b", "x" * 4_000, "{track}", "C:\\con|<>"])
+def test_odd_names_stay_intact(name):
+    assert caption(RELEASED, name, name, name) == f"{name} is a song by the artist {name} on the album {name}"
+    assert caption(RELEASED, name, name, None) == f"{name} is a song by the artist {name}"
+
+
+SOUND = "{track} by {artist}, in {key} {mode}, at {tempo}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (("F sharp", "minor", "118 BPM"), "X by Y, in F sharp minor, at 118 BPM"),
+        ((None, None, None), "X by Y"),
+        (("C", "major", None), "X by Y, in C major"),
+    ],
+)
+def test_captions_tell_of_the_sound(fields, expected):
+    values = ("X", "Y", *fields)
+    row = pl.DataFrame([values], schema=["track_name", "artist_name", "key", "mode", "tempo"], orient="row")
+    assert row.with_columns(pl.all().cast(pl.String)).select(caption_expression(SOUND)).item() == expected
+
+
+def test_the_graph_waits_for_clips_only_where_a_caption_tells_of_sound():
+    def upstream(template: str) -> list[str]:
+        recipe = replace(recipe_named("smoke"), caption=CaptionConfig(template))
+        settings = Settings(Path("data"), recipe, ("mpd",), mpd_dir=Path("mpd"))
+        return step_named("captions").upstream(settings)
+
+    assert upstream(PAPER) == upstream(RELEASED) == upstream("{unbalanced") == ["metadata"]
+    assert upstream("{track}, {tempo} beats per minute") == ["metadata", "clips"]
 
 
 def test_files_of_metadata_and_captions(tmp_path, run_steps):

@@ -1,0 +1,92 @@
+"""What a person sees of the clips: how much of each split has one, why others have none, pictures, clips to play."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from larp_core.audio.decode import read_clip
+from larp_core.audio.ledger import OK, Entry
+from larp_core.audio.pictures import save_histogram, save_spectrograms, spectrogram_db
+from larp_core.paths import DatasetPaths
+from larp_core.steps import Report
+
+MAX_ROWS_SHOWN = 20
+NUM_PICTURED = 6
+
+
+def report_of(frame: pl.DataFrame, entries: Collection[Entry], paths: DatasetPaths, facts: dict[str, Any]) -> Report:
+    """The report of `clips.parquet`, beside the ledger's entries that it was cut from."""
+    uri_of = {entry.track_id: entry.track_uri for entry in entries}
+    good = frame.filter(pl.col("status") == OK)
+    noted = frame.filter((pl.col("status") != OK) | (pl.col("detail") != ""))
+    shown = good.gather_every(max(1, len(good) // NUM_PICTURED)).head(NUM_PICTURED)
+    tables = {
+        "coverage": _coverage(frame, entries, paths),
+        f"without a clip, or with a flaw (first {MAX_ROWS_SHOWN})": [
+            {"track_uri": uri_of[row["track_id"]], "status": row["status"], "reason": row["detail"]}
+            for row in noted.head(MAX_ROWS_SHOWN).iter_rows(named=True)
+        ],
+        "clips to play": [
+            {"track_uri": uri_of[row["track_id"]], "file": str(paths.root / row["path"])}
+            for row in shown.iter_rows(named=True)
+        ],
+    }
+    return Report(
+        num_rows=len(good),
+        facts={
+            **facts,
+            "num_flagged": good.filter(pl.col("detail") != "").height,
+            **{f"num_{status}": count for status, count in sorted(Counter(frame["status"]).items())},
+        },
+        tables={title: rows for title, rows in tables.items() if rows},
+        pictures=_spectrograms(shown, uri_of, paths) | _durations(entries, paths),
+    )
+
+
+def _coverage(frame: pl.DataFrame, entries: Collection[Entry], paths: DatasetPaths) -> list[dict[str, Any]]:
+    """A row for each split: its tracks, the share with a clip, and how many ended in each other way."""
+    outcomes = {entry.track_id: entry.status for entry in entries} | dict(
+        frame.select("track_id", "status").iter_rows()
+    )
+    sides: dict[str, Counter[str]] = {}
+    for track_id, split in pl.read_parquet(paths.split_tracks, columns=["track_id", "split"]).iter_rows():
+        sides.setdefault(split, Counter())[outcomes.get(track_id, "error")] += 1
+    kinds = sorted({kind for counts in sides.values() for kind in counts} - {OK})
+    return [
+        {
+            "split": split,
+            "tracks": counts.total(),
+            "with a clip": counts[OK],
+            "share": counts[OK] / counts.total(),
+            **{kind: counts[kind] for kind in kinds},
+        }
+        for split, counts in sorted(sides.items())
+    ]
+
+
+def _spectrograms(shown: pl.DataFrame, uri_of: dict[int, str], paths: DatasetPaths) -> dict[str, str]:
+    if shown.is_empty():
+        return {}
+    spectrograms = {
+        f"{uri_of[row['track_id']]}, from {row['start_seconds']:.1f} s": spectrogram_db(
+            read_clip(paths.root / row["path"])
+        )
+        for row in shown.iter_rows(named=True)
+    }
+    extent = (0.0, 10.0, 0.0, 24_000.0)
+    return {
+        "spectrograms": str(save_spectrograms(spectrograms, paths.pictures / "clips.png", "frequency in Hz", extent))
+    }
+
+
+def _durations(entries: Collection[Entry], paths: DatasetPaths) -> dict[str, str]:
+    seconds = np.array([entry.duration_seconds for entry in entries if entry.duration_seconds])
+    if not len(seconds):
+        return {}
+    picture = save_histogram(seconds, paths.pictures / "durations.png", "seconds of sound", "tracks")
+    return {"durations of the audio": str(picture)}
