@@ -55,7 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
                 if (line := _run(name, settings, options["dataset"])) is not None:
                     print(line, flush=True)
             if NUM_PROCESSES > 1:
-                _leave_the_others()
+                from larp_core.training.processes import leave
+
+                leave()
         except UserError as error:
             print(f"larp{_who()}: {error}", file=sys.stderr)
             if not isinstance(pipes, PipesContext):
@@ -135,12 +137,6 @@ class _ToPipes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.pipes.log.log(record.levelno, record.getMessage())
-
-
-def _leave_the_others() -> None:
-    from larp_core.training.processes import leave
-
-    leave()
 
 
 def _who() -> str:

@@ -64,7 +64,7 @@ def get(request: Request, sources: Sequence[AudioSource], places: Places) -> Ent
             if said and not is_retriable(said, attempts) and not request.asks_again:
                 failures.append(_entry(track, Outcome(said, detail="said before, not asked again"), source.name))
                 continue
-        entry = _inspected(_ask(source, track, places), source.name, request, places)
+        entry = _inspected(source.fetch(track, places.folder), source.name, request, places)
         attempts += source.costs_requests
         if entry.status == OK:
             refusals.pop(source.name, None)
@@ -111,10 +111,6 @@ def is_unchanged(before: Entry, path: Path, data_dir: Path) -> bool:
 
 def ledger_path(path: Path, data_dir: Path) -> str:
     return str(path.relative_to(data_dir) if path.is_relative_to(data_dir) else path)
-
-
-def _ask(source: AudioSource, track: Track, places: Places) -> Outcome:
-    return source.fetch(track, places.folder)
 
 
 def _entry(track: Track, outcome: Outcome, source: str) -> Entry:

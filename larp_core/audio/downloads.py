@@ -73,9 +73,7 @@ class YtDlp:
         downloader = self._downloader(folder)
         try:
             return downloader.extract_info(query, download=download)
-        except (
-            Exception
-        ) as error:  # of odd pages and URLs the extractors raise what comes, and one track is all it costs
+        except Exception as error:  # odd pages raise what comes, and one track is all that it costs
             return refusal_of(error)
 
     def _downloader(self, folder: Path) -> Any:

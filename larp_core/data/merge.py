@@ -38,7 +38,7 @@ class Merged:
     """A dataset whose tracks and interactions are yet to be passed through.
 
     Attributes:
-        playlists: `playlist_id, source_id, name`, by id.
+        playlists: `playlist_id` and `PLAYLIST_SCHEMA`, by id.
         num_tracks: distinct ones.
         playlist_ids: for each chunk the id of each of its rows, -1 where an earlier file had the playlist.
         track_ids: the same for tracks, -1 where only such playlists have them.
