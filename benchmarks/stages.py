@@ -96,8 +96,8 @@ def measure_world(seed: int, data_dir: Path) -> dict[str, dict[str, float]]:
 
     from larp_core import memo
     from larp_core.benchmark.holdouts import load_holdouts
-    from larp_core.benchmark.itemknn import evaluate_itemknn
-    from larp_core.benchmark.metadata_rows import metadata_frames
+    from larp_core.benchmark.metadata_rows import metadata_frames, metadata_rankings
+    from larp_core.benchmark.recommenders.itemknn import evaluate_itemknn
     from larp_core.model.pretrained import build_model
     from larp_core.recipes import DEMO
     from larp_core.settings import Settings
@@ -126,7 +126,8 @@ def measure_world(seed: int, data_dir: Path) -> dict[str, dict[str, float]]:
         vectors = track_vectors(encode_all(model, test, recipe.training.precision))
         return recall(evaluate_itemknn(holdouts, test.track_ids, vectors, KS))
 
-    rows = {name: recall(frame) for name, frame in metadata_frames(paths, holdouts, KS).items()}
+    frames = metadata_frames(metadata_rankings(paths, holdouts, max(KS)), holdouts, KS)
+    rows = {name: recall(frame) for name, frame in frames.items()}
     models = {"untrained": build_model(recipe.model, len(inputs.tokenizer), recipe.training.seed)}
     settle_batch_norms(models["untrained"], inputs.train, recipe.training.precision)
     rows["untrained"] = recall_of(models["untrained"])

@@ -244,11 +244,21 @@ class TrainingConfig:
         return dict(self.epochs)[stage]
 
 
+Similarity = Literal["dot", "cosine", "centred", "whitened"]
+SIMILARITIES: tuple[Similarity, ...] = ("dot", "cosine", "centred", "whitened")
+"""What ItemKNN may mean by "near", see `larp_core.benchmark.recommenders.similarities`."""
+
+
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """Recall@K and NDCG@K with bootstrap intervals over playlists."""
+    """Recall@K and NDCG@K with bootstrap intervals over playlists.
+
+    Attributes:
+        similarity: the tables' ItemKNN; the others are scored as well, as "ItemKNN (dot)" and so on.
+    """
 
     ks: tuple[int, ...] = (10, 20, 40)
     bootstrap_samples: int = 2_000
     confidence: float = 0.95
+    similarity: Similarity = "cosine"
     seed: int = 42

@@ -123,14 +123,20 @@ def _embeddings(encoder: str) -> Step:
     )
 
 
+def _scores_of(name: str) -> Any:
+    """The ranked lists, every playlist's values, the summary."""
+    return lambda job: [job.paths.rankings(name), job.paths.scores(f"{name}_playlists"), job.paths.scores(name)]
+
+
 def _scores(encoder: str) -> Step:
     return Step(
         f"scores/{encoder}",
         f"ItemKNN on {encoder}: Recall and NDCG on the test playlists, with bootstrap intervals.",
         "larp_core.benchmark.scores:score_encoder",
         upstream=_after(f"embeddings/{encoder}", "cold_start_split"),
-        outputs=lambda job: [job.paths.scores(encoder), job.paths.scores(f"{encoder}_playlists")],
+        outputs=_scores_of(encoder),
         config=_recipe("evaluation"),
+        version=2,
     )
 
 
@@ -243,8 +249,9 @@ _STEPS = [
         "Rows without a model: random, oracle, same artist, artist + album, caption TF-IDF.",
         "larp_core.benchmark.scores:score_metadata_rows",
         upstream=_after("captions", "metadata", "cold_start_split"),
-        outputs=lambda job: [job.paths.scores("metadata"), job.paths.scores("metadata_playlists")],
+        outputs=_scores_of("metadata"),
         config=_recipe("evaluation"),
+        version=2,
     ),
     *(_scores(encoder) for encoder in ENCODERS),
     Step(

@@ -171,3 +171,6 @@ class DatasetPaths:
 
     def scores(self, encoder: str) -> Path:
         return self.root / "scores" / f"{encoder}.parquet"
+
+    def rankings(self, encoder: str) -> Path:
+        return self.root / "rankings" / f"{encoder}.parquet"

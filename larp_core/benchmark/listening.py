@@ -15,11 +15,11 @@ import polars as pl
 
 from larp_core.audio.ledger import OK
 from larp_core.benchmark.holdouts import load_holdouts
-from larp_core.benchmark.itemknn import rank
 from larp_core.benchmark.listening_html import Continuation, Listening, ShownTrack, render
 from larp_core.benchmark.metrics import evaluate_ranking, random_values
 from larp_core.benchmark.names import DISPLAY_NAMES, ITEMKNN, dataset_title
 from larp_core.benchmark.ranking import NO_TRACK
+from larp_core.benchmark.recommenders.itemknn import rank
 from larp_core.benchmark.vectors import load_vectors
 from larp_core.data.hashing import hash_ids
 from larp_core.files import write_text

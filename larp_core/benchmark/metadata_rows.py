@@ -11,9 +11,10 @@ import numpy as np
 import polars as pl
 
 from larp_core.benchmark.holdouts import Holdouts
-from larp_core.benchmark.metrics import evaluate_ranking, oracle_values, random_values, values_frame
+from larp_core.benchmark.metrics import oracle_values, random_values, values_frame
 from larp_core.benchmark.names import ARTIST_AND_ALBUM, CAPTION_TFIDF, ORACLE, RANDOM, SAME_ARTIST
 from larp_core.benchmark.ranking import ScoreChunk, hash_order, rank_by
+from larp_core.benchmark.rankings import Rankings, values_of
 from larp_core.paths import DatasetPaths
 
 COSINE_DECIMALS = 9
@@ -31,8 +32,8 @@ def oracle_frame(holdouts: Holdouts, ks: Sequence[int]) -> pl.DataFrame:
     return values_frame(holdouts.playlist_ids, oracle_values(holdouts.num_targets, ks), ks)
 
 
-def metadata_frames(paths: DatasetPaths, holdouts: Holdouts, ks: Sequence[int]) -> dict[str, pl.DataFrame]:
-    """Row name -> `playlist_id, metric, k, value`, in the order in which tables show them."""
+def metadata_rankings(paths: DatasetPaths, holdouts: Holdouts, k: int) -> Rankings:
+    """Row name -> ranked lists int32 [1, P, k], in the order in which tables show the rows."""
     candidates = hash_order(holdouts.candidates)
     artists, albums = track_keys(paths, candidates)
     scorers = {
@@ -40,11 +41,13 @@ def metadata_frames(paths: DatasetPaths, holdouts: Holdouts, ks: Sequence[int]) 
         ARTIST_AND_ALBUM: _shared_key_score([artists, albums]),
         CAPTION_TFIDF: _tfidf_score(*_captions(paths, candidates)),
     }
+    return {name: rank_by(holdouts, candidates, score, k)[None] for name, score in scorers.items()}
+
+
+def metadata_frames(rankings: Rankings, holdouts: Holdouts, ks: Sequence[int]) -> dict[str, pl.DataFrame]:
+    """Row name -> `playlist_id, metric, k, value`: random and oracle, which have no ranked lists, and the others."""
     frames = {RANDOM: random_frame(holdouts, ks), ORACLE: oracle_frame(holdouts, ks)}
-    for name, score in scorers.items():
-        values = evaluate_ranking(rank_by(holdouts, candidates, score, max(ks)), holdouts.targets, ks)
-        frames[name] = values_frame(holdouts.playlist_ids, values, ks)
-    return frames
+    return frames | {name: values_of(lists, holdouts, ks) for name, lists in rankings.items()}
 
 
 def track_keys(paths: DatasetPaths, track_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

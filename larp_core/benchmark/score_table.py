@@ -14,6 +14,8 @@ from larp_core.paths import DatasetPaths
 
 METRIC_LETTERS = {"recall": "R", "ndcg": "N"}
 METADATA = "metadata"
+MISSING = "missing"
+"""Footer key of embeddings and scores: why an encoder has none."""
 NO_RECOMMENDER = "–"
 CHANCE_MARK = r"\*"
 """An asterisk that Markdown leaves alone."""
@@ -32,24 +34,30 @@ def metadata_row(name: str) -> Row:
     return Row(METADATA, name, name)
 
 
-def collect(paths: DatasetPaths, rows: Sequence[Row]) -> pl.DataFrame:
-    """`dataset, row, recommender, metric, k, value, ci_low, ci_high, at_chance, is_learned`, in the order of `rows`.
+def collect(paths: DatasetPaths, rows: Sequence[Row], ks: Sequence[int]) -> pl.DataFrame:
+    """`dataset, row, recommender, metric, k, value, ci_low, ci_high, at_chance, is_learned, missing`, in the order of
+    `rows`.
 
     `recommender` is "–" for rows without a model. A backbone without pretrained weights is named untrained, by the
-    footer of its score file, and does not count as learned.
+    footer of its score file, and does not count as learned. An encoder whose weights were missing has null values, and
+    the reason in `missing`, which is null elsewhere.
     """
-    return pl.concat(_read_row(paths, row) for row in rows)
+    return pl.concat(_read_row(paths, row, ks) for row in rows)
 
 
-def _read_row(paths: DatasetPaths, row: Row) -> pl.DataFrame:
+def _read_row(paths: DatasetPaths, row: Row, ks: Sequence[int]) -> pl.DataFrame:
     path = paths.scores(row.file)
-    is_pretrained = pl.read_parquet_metadata(path).get("pretrained") == "true"
+    footer = pl.read_parquet_metadata(path)
+    missing = footer.get(MISSING)
+    is_pretrained = footer.get("pretrained") == "true" or missing is not None
     is_encoder = row.file != METADATA
     name = row.name or row_name(row.file, pretrained=is_pretrained)
     is_learned = is_encoder and row.file != "mel_statistics" and (is_pretrained or row.file not in BACKBONES)
+    scores = pl.read_parquet(path).filter(pl.col("recommender") == row.recommender)
+    cells = pl.DataFrame([(metric, k) for metric in METRIC_LETTERS for k in ks], ["metric", "k"], orient="row")
     return (
-        pl.read_parquet(path)
-        .filter(pl.col("recommender") == row.recommender)
+        cells.with_columns(pl.col("k").cast(pl.Int32))
+        .join(scores, on=["metric", "k"], how="left", maintain_order="left")
         .select(
             pl.lit(paths.dataset).alias("dataset"),
             pl.lit(name).alias("row"),
@@ -61,6 +69,7 @@ def _read_row(paths: DatasetPaths, row: Row) -> pl.DataFrame:
             "ci_high",
             "at_chance",
             pl.lit(is_learned).alias("is_learned"),
+            pl.lit(missing, pl.String).alias("missing"),
         )
     )
 
@@ -73,14 +82,19 @@ def to_markdown(scores: pl.DataFrame) -> str:
     return "\n".join(_metric_table(scores.filter(pl.col("metric") == metric), metric) for metric in METRIC_LETTERS)
 
 
+def missing_lines(scores: pl.DataFrame) -> str:
+    """One Markdown item for each encoder that could not be run, with the reason; empty where all could be."""
+    missing = scores.drop_nulls("missing").select("row", "missing").unique(maintain_order=True)
+    return "".join(f"- {row}: {reason}\n" for row, reason in missing.iter_rows())
+
+
 def report_rows(scores: pl.DataFrame, name_column: str) -> list[dict[str, str]]:
     """The web UI's form: one row a name, one column a metric and K, with intervals and `to_markdown`'s asterisk."""
     rows: dict[str, dict[str, str]] = {}
     for line in scores.iter_rows(named=True):
         row = rows.setdefault(line[name_column], {name_column: line[name_column]})
-        cell = markdown.with_interval(line["value"], line["ci_low"], line["ci_high"])
         is_marked = line["at_chance"] and line[name_column] != RANDOM
-        row[f"{METRIC_LETTERS[line['metric']]}@{line['k']}"] = cell + ("*" if is_marked else "")
+        row[f"{METRIC_LETTERS[line['metric']]}@{line['k']}"] = _with_interval(line) + ("*" if is_marked else "")
     return list(rows.values())
 
 
@@ -99,7 +113,13 @@ def _metric_table(scores: pl.DataFrame, metric: str) -> str:
 def _cell(line: dict[str, Any], best: float | None) -> str:
     if line["row"] in (RANDOM, ORACLE):
         return markdown.number(line["value"])
-    text = markdown.with_interval(line["value"], line["ci_low"], line["ci_high"])
-    if line["is_learned"] and line["value"] == best:
+    text = _with_interval(line)
+    if line["is_learned"] and line["value"] is not None and line["value"] == best:
         text = f"**{text}**"
     return text + (CHANCE_MARK if line["at_chance"] else "")
+
+
+def _with_interval(line: dict[str, Any]) -> str:
+    if line["value"] is None:
+        return markdown.number(None)
+    return markdown.with_interval(line["value"], line["ci_low"], line["ci_high"])

@@ -1,11 +1,12 @@
 """Scores of one encoder, or of the rows without a model, on a dataset's test playlists.
 
-Two files each: the summary with intervals, and every playlist's values, from which the summary can be derived again
-and two rows can be paired.
+Three files each: the ranked lists, every playlist's values, from which two rows can be paired, and the summary with
+intervals. An encoder whose weights were missing leaves all three empty, with the reason in their footers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,20 +14,35 @@ import polars as pl
 
 from larp_core.benchmark.bootstrap import bootstrap_intervals
 from larp_core.benchmark.holdouts import Holdouts, load_holdouts
-from larp_core.benchmark.itemknn import evaluate_itemknn
-from larp_core.benchmark.metadata_rows import metadata_frames, oracle_frame, random_frame
-from larp_core.benchmark.names import ITEMKNN, ORACLE, RANDOM
-from larp_core.benchmark.score_table import report_rows
+from larp_core.benchmark.metadata_rows import metadata_frames, metadata_rankings, oracle_frame, random_frame
+from larp_core.benchmark.names import ORACLE, RANDOM
+from larp_core.benchmark.rankings import Rankings, values_of, write_rankings
+from larp_core.benchmark.recommenders.catalogue import recommenders_of
+from larp_core.benchmark.recommenders.recommender import Inputs
+from larp_core.benchmark.score_table import MISSING, report_rows
 from larp_core.benchmark.vectors import load_vectors
 from larp_core.config import EvaluationConfig
 from larp_core.files import write_parquet
+from larp_core.paths import DatasetPaths
 from larp_core.steps import Job, Report
 
-FOOTER_KEYS = ("pretrained",)
+FOOTER_KEYS = ("pretrained", MISSING)
+
+SUMMARY_SCHEMA = {
+    "metric": pl.String,
+    "k": pl.Int32,
+    "value": pl.Float64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+    "num_playlists": pl.Int32,
+    "seed": pl.Int64,
+    "at_chance": pl.Boolean,
+}
+PLAYLISTS_SCHEMA = {"playlist_id": pl.Int32, "metric": pl.String, "k": pl.Int32, "value": pl.Float64}
 
 
 def score_encoder(job: Job) -> Report:
-    """ItemKNN on `embeddings/<encoder>.parquet`; the summary's footer hands on whether the encoder was pretrained.
+    """Every recommender on `embeddings/<encoder>.parquet`; footers hand on whether the encoder was pretrained.
 
     Raises:
         UserError: no test playlist has a target.
@@ -34,20 +50,40 @@ def score_encoder(job: Job) -> Report:
     """
     holdouts = load_holdouts(job.paths, "test")
     embeddings = job.paths.embeddings(job.encoder)
-    track_ids, vectors = load_vectors(embeddings)
-    ks = job.recipe.evaluation.ks
-    frames = {ITEMKNN: evaluate_itemknn(holdouts, track_ids, vectors, ks)}
     footer = {key: value for key, value in pl.read_parquet_metadata(embeddings).items() if key in FOOTER_KEYS}
-    num_with_vector = int(np.isin(holdouts.candidates, track_ids).sum())
-    facts = {"num_candidates_with_vector": num_with_vector, "vector_width": vectors.shape[1]}
-    return _write_scores(job, job.encoder, holdouts, frames, facts, footer)
+    if MISSING in footer:
+        _write_scores(job, job.encoder, holdouts, {}, {}, footer)
+        return Report(0, facts={MISSING: footer[MISSING]})
+    inputs = load_inputs(job.paths, job.encoder)
+    evaluation = job.recipe.evaluation
+    rankings = {}
+    for recommender in recommenders_of(job.recipe):
+        rank = recommender.fit(inputs, evaluation.seed)
+        rankings[recommender.name] = rank(holdouts, max(evaluation.ks))[None]
+    frames = {name: values_of(lists, holdouts, evaluation.ks) for name, lists in rankings.items()}
+    num_with_vector = int(np.isin(holdouts.candidates, inputs.track_ids).sum())
+    facts = {"num_candidates_with_vector": num_with_vector, "vector_width": inputs.vectors.shape[1]}
+    summary = _write_scores(job, job.encoder, holdouts, rankings, frames, footer)
+    return _report(job, holdouts, summary, facts)
 
 
 def score_metadata_rows(job: Job) -> Report:
-    """The rows random, oracle, same artist, artist + album and caption TF-IDF; errors as `score_encoder`'s."""
+    """The rows random, oracle, same artist, artist + album and caption TF-IDF; errors as `score_encoder`'s.
+
+    Random and oracle have no ranked lists: the one is an expectation, the other a bound.
+    """
     holdouts = load_holdouts(job.paths, "test")
-    frames = metadata_frames(job.paths, holdouts, job.recipe.evaluation.ks)
-    return _write_scores(job, "metadata", holdouts, frames, {}, {})
+    ks = job.recipe.evaluation.ks
+    rankings = metadata_rankings(job.paths, holdouts, max(ks))
+    frames = metadata_frames(rankings, holdouts, ks)
+    return _report(job, holdouts, _write_scores(job, "metadata", holdouts, rankings, frames, {}), {})
+
+
+def load_inputs(paths: DatasetPaths, encoder: str) -> Inputs:
+    """The encoder's vectors. Raises ValueError as `load_vectors` does."""
+    track_ids, vectors = load_vectors(paths.embeddings(encoder))
+    train = pl.read_parquet(paths.split_tracks).filter(pl.col("split") == "train")["track_id"]
+    return Inputs(track_ids, vectors, np.isin(track_ids, train.to_numpy()))
 
 
 def summarise(frame: pl.DataFrame, chance: pl.DataFrame, evaluation: EvaluationConfig) -> pl.DataFrame:
@@ -73,39 +109,40 @@ def summarise(frame: pl.DataFrame, chance: pl.DataFrame, evaluation: EvaluationC
         (*key, *interval, len(group), evaluation.seed, interval.low <= levels[key[0], key[1]])
         for (key, group), interval in zip(groups.items(), intervals, strict=True)
     ]
-    schema = {
-        "metric": pl.String,
-        "k": pl.Int32,
-        "value": pl.Float64,
-        "ci_low": pl.Float64,
-        "ci_high": pl.Float64,
-        "num_playlists": pl.Int32,
-        "seed": pl.Int64,
-        "at_chance": pl.Boolean,
-    }
-    return pl.DataFrame(rows, schema=schema, orient="row").sort("metric", "k", descending=[True, False])
+    return pl.DataFrame(rows, schema=SUMMARY_SCHEMA, orient="row").sort("metric", "k", descending=[True, False])
 
 
 def _write_scores(
     job: Job,
     name: str,
     holdouts: Holdouts,
-    frames: dict[str, pl.DataFrame],
-    facts: dict[str, Any],
+    rankings: Rankings,
+    frames: Mapping[str, pl.DataFrame],
     footer: dict[str, str],
-) -> Report:
+) -> pl.DataFrame:
+    """Writes the three files; returns the summary."""
     evaluation = job.recipe.evaluation
     chance = random_frame(holdouts, evaluation.ks)
-    summary = _stack({row: summarise(frame, chance, evaluation) for row, frame in frames.items()})
+    summary = _stack({row: summarise(frame, chance, evaluation) for row, frame in frames.items()}, SUMMARY_SCHEMA)
+    write_rankings(rankings, holdouts, evaluation.seed, job.paths.rankings(name), footer)
+    write_parquet(_stack(frames, PLAYLISTS_SCHEMA), job.paths.scores(f"{name}_playlists"), metadata=footer)
     write_parquet(summary, job.paths.scores(name), metadata=footer)
-    write_parquet(_stack(frames), job.paths.scores(f"{name}_playlists"))
+    return summary
+
+
+def _report(job: Job, holdouts: Holdouts, summary: pl.DataFrame, facts: dict[str, Any]) -> Report:
+    evaluation = job.recipe.evaluation
+    chance = random_frame(holdouts, evaluation.ks)
     baselines = {RANDOM: chance, ORACLE: oracle_frame(holdouts, evaluation.ks)}
-    shown = {row: summarise(frame, chance, evaluation) for row, frame in baselines.items() if row not in frames}
-    table = pl.concat([_stack(shown), summary]) if shown else summary
+    there = set(summary["recommender"])
+    shown = {row: summarise(frame, chance, evaluation) for row, frame in baselines.items() if row not in there}
+    table = pl.concat([_stack(shown, SUMMARY_SCHEMA), summary])
     counts = {"num_test_playlists": len(holdouts.playlist_ids), "num_candidates": len(holdouts.candidates)}
     title = f"Recall and NDCG on the test playlists [{evaluation.confidence:.0%} interval], beside chance and ceiling"
     return Report(summary.height, facts=counts | facts, tables={title: report_rows(table, "recommender")})
 
 
-def _stack(frames: dict[str, pl.DataFrame]) -> pl.DataFrame:
-    return pl.concat(frame.select(pl.lit(row).alias("recommender"), pl.all()) for row, frame in frames.items())
+def _stack(frames: Mapping[str, pl.DataFrame], schema: dict[str, Any]) -> pl.DataFrame:
+    """One frame with the column `recommender` in front; without any, an empty one."""
+    empty = pl.DataFrame(schema={"recommender": pl.String, **schema})
+    return pl.concat([empty, *(f.select(pl.lit(row).alias("recommender"), pl.all()) for row, f in frames.items())])

@@ -17,7 +17,15 @@ from larp_core.benchmark.names import (
     SAME_ARTIST,
     dataset_title,
 )
-from larp_core.benchmark.score_table import CHANCE_MARK, Row, collect, metadata_row, report_rows, to_markdown
+from larp_core.benchmark.score_table import (
+    CHANCE_MARK,
+    Row,
+    collect,
+    metadata_row,
+    missing_lines,
+    report_rows,
+    to_markdown,
+)
 from larp_core.benchmark.split_statistics import split_statistics
 from larp_core.files import write_parquet, write_text
 from larp_core.steps import Job, Report
@@ -121,9 +129,11 @@ def build_table_3(job: Job) -> Report:
 def _score_table(job: Job, name: str, title: str, rows: Sequence[Row], closing: str) -> Report:
     sections, frames = [f"# {title}\n"], []
     for dataset in job.settings.datasets:
-        scores = collect(job.settings.paths(dataset), rows)
+        scores = collect(job.settings.paths(dataset), rows, job.recipe.evaluation.ks)
         frames.append(scores)
         sections += [f"## {dataset_title(job.settings, dataset)}\n", _caption(job, dataset), to_markdown(scores)]
+        if lines := missing_lines(scores):
+            sections.append(f"Rows that could not be run:\n\n{lines}")
     table = pl.concat(frames)
     text = "\n".join([*sections, closing])
     shown = {

@@ -21,8 +21,8 @@ from transformers import PreTrainedTokenizerBase
 
 from larp_core import memo
 from larp_core.benchmark.holdouts import Holdouts
-from larp_core.benchmark.itemknn import evaluate_itemknn
 from larp_core.benchmark.metrics import random_values
+from larp_core.benchmark.recommenders.itemknn import evaluate_itemknn
 from larp_core.config import TrainingConfig
 from larp_core.errors import UserError
 from larp_core.files import make_folder, write_json, write_text

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from larp_core.benchmark import ranking
 from larp_core.benchmark.holdouts import Holdouts
-from larp_core.benchmark.itemknn import evaluate_itemknn, rank
 from larp_core.benchmark.ranking import hash_order, rows_of
+from larp_core.benchmark.recommenders.itemknn import evaluate_itemknn, rank
 
 
 def holdouts_of(seeds: list[list[int]], targets: list[list[int]], num_tracks: int) -> Holdouts:

@@ -131,7 +131,9 @@ def test_continuations_and_hits_equal_the_slow_twin(job: Job) -> None:
 
 def test_recall_is_that_of_the_score_file(job: Job) -> None:
     report, page = build(job)
-    scores = pl.read_parquet(job.paths.scores("larp_tpc_playlists")).filter(metric="recall", k=10)
+    scores = pl.read_parquet(job.paths.scores("larp_tpc_playlists")).filter(
+        recommender="ItemKNN", metric="recall", k=10
+    )
     values = dict(scores.select("playlist_id", "value").iter_rows())
     for section, row in zip(page.sections, report.tables["Playlists on the page"], strict=True):
         assert row["R@10"] == pytest.approx(values[playlist_of(section)], abs=1e-12)

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from larp_core.benchmark.holdouts import load_holdouts
-from larp_core.benchmark.metadata_rows import metadata_frames, track_keys
+from larp_core.benchmark.holdouts import Holdouts, load_holdouts
+from larp_core.benchmark.metadata_rows import metadata_frames, metadata_rankings, track_keys
 from larp_core.benchmark.metrics import evaluate_ranking, random_values
 from larp_core.benchmark.names import ARTIST_AND_ALBUM, CAPTION_TFIDF, METADATA_ROWS, ORACLE, RANDOM, SAME_ARTIST
 from larp_core.benchmark.ranking import hash_order
@@ -18,9 +18,13 @@ from larp_core.paths import DatasetPaths
 KS = (5, 10)
 
 
+def rows_of_metadata(paths: DatasetPaths, holdouts: Holdouts, ks: tuple[int, ...]) -> dict[str, pl.DataFrame]:
+    return metadata_frames(metadata_rankings(paths, holdouts, max(ks)), holdouts, ks)
+
+
 def test_artist_rows_equal_counting_seeds(paths: DatasetPaths) -> None:
     holdouts = load_holdouts(paths, "test")
-    frames = metadata_frames(paths, holdouts, KS)
+    frames = rows_of_metadata(paths, holdouts, KS)
     place = {int(track): i for i, track in enumerate(hash_order(holdouts.candidates))}
     # The fixture's artist is track_id % 10; its album's name is track_id % 20, on one artist each.
     for name, keys in {SAME_ARTIST: [10], ARTIST_AND_ALBUM: [10, 20]}.items():
@@ -40,7 +44,7 @@ def test_artist_rows_equal_counting_seeds(paths: DatasetPaths) -> None:
 
 def test_rows_come_in_order_and_captions_find_the_kind(paths: DatasetPaths) -> None:
     holdouts = load_holdouts(paths, "test")
-    frames = metadata_frames(paths, holdouts, KS)
+    frames = rows_of_metadata(paths, holdouts, KS)
     assert tuple(frames) == METADATA_ROWS
     mean = {name: frame.filter(metric="recall", k=10)["value"].mean() for name, frame in frames.items()}
     assert mean[RANDOM] == pytest.approx(10 / 55)
@@ -73,15 +77,15 @@ def test_tfidf_equals_weights_by_hand_from_train_captions(paths: DatasetPaths) -
             scores[track] = round(float(mean @ vectors[track]) / np.linalg.norm(mean), 9)
         ranked.append(sorted(scores, key=lambda t: (-scores[t], place[t]))[: max(KS)])
     values = evaluate_ranking(np.array(ranked), holdouts.targets, KS)
-    frame = metadata_frames(paths, holdouts, KS)[CAPTION_TFIDF]
+    frame = rows_of_metadata(paths, holdouts, KS)[CAPTION_TFIDF]
     assert frame.filter(metric="ndcg", k=10)["value"].to_list() == pytest.approx(values["ndcg"][:, 1])
 
 
 def test_order_of_files_does_not_matter(paths: DatasetPaths) -> None:
-    before = metadata_frames(paths, load_holdouts(paths, "test"), KS)
+    before = rows_of_metadata(paths, load_holdouts(paths, "test"), KS)
     for path in (paths.metadata, paths.captions, paths.holdouts, paths.split_tracks, paths.split_playlists):
         write_parquet(pl.read_parquet(path).sample(fraction=1.0, shuffle=True, seed=3), path)
-    after = metadata_frames(paths, load_holdouts(paths, "test"), KS)
+    after = rows_of_metadata(paths, load_holdouts(paths, "test"), KS)
     assert all(before[name].equals(after[name]) for name in METADATA_ROWS)
 
 
@@ -91,7 +95,7 @@ def test_tracks_without_names_match_nothing(paths: DatasetPaths) -> None:
     write_parquet(pl.read_parquet(paths.metadata).with_columns(empty), paths.metadata)
     write_parquet(pl.read_parquet(paths.captions).filter(pl.col("track_id") < 60), paths.captions)
     holdouts = load_holdouts(paths, "test")
-    frames = metadata_frames(paths, holdouts, KS)
+    frames = rows_of_metadata(paths, holdouts, KS)
     order = hash_order(holdouts.candidates)
     ranked = np.array([[t for t in order if t not in seeds][: max(KS)] for seeds in holdouts.seeds])
     values = evaluate_ranking(ranked, holdouts.targets, KS)

@@ -94,13 +94,14 @@ def test_homogeneity_without_sound_is_null(scored: Settings) -> None:
 def test_rows_and_their_values(scored: Settings, name: str, rows: str) -> None:
     names = rows.split(", ")
     report, frame, _ = build(scored, name)
-    columns = ["dataset", "row", "recommender", "metric", "k", "value", "ci_low", "ci_high", "at_chance"]
+    columns = ["dataset", "row", "recommender", "metric", "k", "value", "ci_low", "ci_high", "at_chance", "missing"]
     assert frame.columns == columns
     assert report.num_rows == frame.height == len(names) * 6 * 2
     for dataset in ("mpd", "lfm"):
         own = frame.filter(dataset=dataset)
         assert own["row"].unique(maintain_order=True).to_list() == names
-        scores = pl.read_parquet(scored.paths(dataset).scores("larp_tpc_fusion")).filter(metric="ndcg", k=20)
+        scores = pl.read_parquet(scored.paths(dataset).scores("larp_tpc_fusion"))
+        scores = scores.filter(recommender="ItemKNN", metric="ndcg", k=20)
         shown = own.filter(pl.col("row").str.contains("fusion")).filter(metric="ndcg", k=20)
         assert shown["value"].to_list() == scores["value"].to_list()
         assert shown["recommender"].to_list() == ["ItemKNN"]
@@ -126,6 +127,22 @@ def test_chance_is_marked(scored: Settings) -> None:
     cells = [cell.strip() for cell in line.strip("|").split("|")][2:]
     assert any(marked)
     assert [cell.endswith(r"\*") for cell in cells] == marked
+
+
+def test_an_encoder_without_weights_keeps_its_row_and_says_why(scored: Settings) -> None:
+    reason = "weights not found: set LARP_EXAMPLE"
+    empty = pl.DataFrame(schema={"track_id": pl.Int32, "vector": pl.List(pl.Float32)})
+    write_parquet(empty, scored.paths("mpd").embeddings("bert"), metadata={"missing": reason})
+    Job(STEPS["scores/bert"], scored, "mpd").work()
+    report, frame, text = build(scored, "table_3")
+    row = frame.filter(dataset="mpd", row="BERT")
+    assert row["value"].to_list() == [None] * 6 and set(row["missing"]) == {reason}
+    assert frame.filter(dataset="lfm")["missing"].null_count() == frame.filter(dataset="lfm").height
+    assert text.count(f"- BERT: {reason}") == 1
+    line = next(line for line in text.splitlines() if line.startswith("| BERT "))
+    assert [cell.strip() for cell in line.strip("|").split("|")] == ["BERT", "ItemKNN", "–", "–", "–"]
+    (shown,) = [line for line in next(iter(report.tables.values())) if line["row"] == "BERT"]
+    assert shown["R@10"] == "–"
 
 
 def test_captions_say_how_it_was_measured(scored: Settings) -> None:

@@ -1,0 +1,44 @@
+"""What ItemKNN may mean by "near": inner product, cosine, or cosine after the train tracks' mean, or their mean and
+covariance, are taken out.
+
+Vectors of one encoder often point the same way, all of them; centred or whitened ones tell tracks apart better
+(whitening: Su et al., arXiv 2103.15316).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from larp_core.config import Similarity
+from larp_core.errors import UserError
+
+SMALLEST_VARIANCE = 1e-6
+"""Directions with less than this share of the largest variance are left out: they hold rounding errors."""
+
+
+def prepare(similarity: Similarity, vectors: np.ndarray, is_train: np.ndarray) -> np.ndarray:
+    """Vectors [M, D] -> float64 [M, at most D] whose `dot` or cosine is the similarity.
+
+    Mean and covariance come from the rows with `is_train` alone. The covariance is shrunk towards a multiple of the
+    identity (Ledoit and Wolf 2004), since there may be fewer train tracks than dimensions.
+
+    Raises:
+        UserError: centred or whitened without a train track to learn from.
+    """
+    vectors = np.asarray(vectors, np.float64)
+    if similarity in ("dot", "cosine"):
+        return vectors
+    if not is_train.any():
+        raise UserError(f"evaluation.similarity {similarity}: no train track has a vector; choose cosine or dot")
+    centred = vectors - vectors[is_train].mean(axis=0)
+    return centred if similarity == "centred" else centred @ _whitening(centred[is_train])
+
+
+def _whitening(centred: np.ndarray) -> np.ndarray:
+    """[D, kept]: each column one principal direction, divided by its deviation."""
+    from sklearn.covariance import ledoit_wolf
+
+    covariance, _ = ledoit_wolf(centred, assume_centered=True)
+    variances, directions = np.linalg.eigh(covariance)
+    kept = variances > SMALLEST_VARIANCE * variances.max()
+    return directions[:, kept] / np.sqrt(variances[kept])
