@@ -10,6 +10,7 @@ from assets import benchmark, checks, ingest, training
 from larp_core.errors import UserError
 from larp_core.graph_of_steps import jobs_of
 from larp_core.settings import Settings, settings_from
+from pipeline.console import one_line_console
 from pipeline.jobs import executor, jobs_for
 from pipeline.resources import resources_of
 from pipeline.schedules import weekly_retrain
@@ -37,6 +38,7 @@ def build_definitions(
         sensors=[new_files(settings, assets)],
         resources={**resources_of(settings), **(resource_overrides or {})},
         executor=executor(),
+        loggers={"console": one_line_console},
     )
 
 
