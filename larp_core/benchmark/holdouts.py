@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 import polars as pl
 
+from larp_core.benchmark.ranking import hash_order
 from larp_core.errors import UserError
 from larp_core.paths import DatasetPaths
 
@@ -44,6 +46,11 @@ class Holdouts:
         strangers = np.setdiff1d(held_out, self.candidates)
         if strangers.size:
             raise ValueError(f"track {strangers[0]} is held out in a playlist, but is not a track of its split")
+
+    @cached_property
+    def in_hash_order(self) -> np.ndarray:
+        """The candidates as ties between them are broken: int32 [N]."""
+        return hash_order(self.candidates)
 
     @property
     def num_targets(self) -> np.ndarray:

@@ -13,7 +13,7 @@ import polars as pl
 from larp_core.benchmark.holdouts import Holdouts
 from larp_core.benchmark.metrics import oracle_values, random_values, values_frame
 from larp_core.benchmark.names import ARTIST_AND_ALBUM, CAPTION_TFIDF, ORACLE, RANDOM, SAME_ARTIST
-from larp_core.benchmark.ranking import ScoreChunk, hash_order, rank_by
+from larp_core.benchmark.ranking import ScoreChunk, rank_by
 from larp_core.benchmark.rankings import Rankings, values_of
 from larp_core.paths import DatasetPaths
 
@@ -34,7 +34,7 @@ def oracle_frame(holdouts: Holdouts, ks: Sequence[int]) -> pl.DataFrame:
 
 def metadata_rankings(paths: DatasetPaths, holdouts: Holdouts, k: int) -> Rankings:
     """Row name -> ranked lists int32 [1, P, k], in the order in which tables show the rows."""
-    candidates = hash_order(holdouts.candidates)
+    candidates = holdouts.in_hash_order
     artists, albums = track_keys(paths, candidates)
     scorers = {
         SAME_ARTIST: _shared_key_score([artists]),

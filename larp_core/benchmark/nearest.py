@@ -114,9 +114,7 @@ def _products(single: np.ndarray, block: np.ndarray) -> np.ndarray:
     return products
 
 
-def _short_list(
-    approximate: np.ndarray, worst: np.ndarray, slack: np.ndarray, k: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _short_list(approximate: np.ndarray, worst: np.ndarray, slack: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns, both ascending, of all that could be among the k best, whose k-th so far scores `worst`.
 
     A group is every (C / GROUP)-th column, so that the maxima are taken along contiguous memory.
@@ -146,7 +144,7 @@ def _exact(queries: np.ndarray, vectors: Vectors, rows: np.ndarray, columns: np.
 def _top(exact: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns (both ascending) of the k highest scores of each row, the first columns among equals."""
     k = min(k, exact.shape[1])
-    threshold = -np.partition(-exact, k - 1, axis=1)[:, k - 1 : k]
+    threshold = np.partition(exact, exact.shape[1] - k, axis=1)[:, exact.shape[1] - k, None]
     tied = exact == threshold
     wanted = k - (exact > threshold).sum(axis=1, keepdims=True)
     rows, columns = np.nonzero((exact > threshold) | (tied & (np.cumsum(tied, axis=1) <= wanted)))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from larp_core.benchmark.holdouts import Holdouts
 from larp_core.data.hashing import hash_ids
+
+if TYPE_CHECKING:  # holdouts know their candidates' order, which is defined here
+    from larp_core.benchmark.holdouts import Holdouts
 
 CHUNK_CELLS = 4_000_000
 CHUNK_PLAYLISTS = 256
@@ -53,7 +56,7 @@ def rank_by(holdouts: Holdouts, candidates: np.ndarray, score: ScoreChunk, k: in
 
 def _top_columns(scores: np.ndarray, k: int) -> np.ndarray:
     """Columns of the k highest scores of each row, best first, the lower column first among equals: int64 [rows, k]."""
-    threshold = -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]
+    threshold = np.partition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k, None]
     above = scores > threshold
     # Partitioning alone would take any of the tracks that tie at the threshold: take the first ones in hash order.
     tied = scores == threshold

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -14,13 +15,11 @@ import polars as pl
 from larp_core.benchmark.holdouts import Holdouts
 from larp_core.benchmark.metrics import evaluate_ranking, values_frame
 from larp_core.benchmark.names import ITEMKNN
-from larp_core.benchmark.ranking import hash_order, rank_by, rows_of
+from larp_core.benchmark.nearest import NOBODY, Vectors, lengths, nearest
+from larp_core.benchmark.ranking import NO_TRACK, rows_of
 from larp_core.benchmark.recommenders.recommender import Inputs, Ranker
 from larp_core.benchmark.recommenders.similarities import prepare
 from larp_core.config import Similarity
-
-COSINE_DECIMALS = 9
-BELOW_ANY_COSINE = -2.0
 
 
 @dataclass(frozen=True)
@@ -58,23 +57,22 @@ def rank(holdouts: Holdouts, track_ids: np.ndarray, vectors: np.ndarray, k: int,
     Raises:
         ValueError: shapes that don't fit, or a vector that is not finite.
     """
-    check_vectors(track_ids, vectors)
-    candidates = hash_order(holdouts.candidates)
+    sizes = check_vectors(track_ids, vectors)
+    candidates = holdouts.in_hash_order
     rows = rows_of(track_ids, candidates)
-    known = rows >= 0
-    table = np.zeros((len(candidates), vectors.shape[1]))
-    table[known] = vectors[rows[known]]
-    items = _unit(table) if unit else _within_unit_ball(table)
-
-    def score(playlist_rows: np.ndarray, columns: np.ndarray, num_rows: int) -> np.ndarray:
-        has_vector = known[columns]
-        sums, filled = _sums(table, playlist_rows[has_vector], columns[has_vector], num_rows)
-        scores = np.round(_unit(sums) @ items.T, COSINE_DECIMALS)
-        scores[:, ~known] = BELOW_ANY_COSINE
-        scores[~filled] = 0.0
-        return scores
-
-    return rank_by(holdouts, candidates, score, k)
+    known = np.flatnonzero(rows >= 0)
+    searched = _searched(vectors, rows[known], sizes, unit=unit)
+    owners = np.repeat(np.arange(len(holdouts.seeds)), [len(s) for s in holdouts.seeds])
+    columns = rows_of(candidates, np.concatenate([*holdouts.seeds, np.empty(0, np.int32)]))
+    has_vector = rows[columns] >= 0
+    owners_known, columns_known = owners[has_vector], columns[has_vector]
+    queries, filled = _directions(vectors, owners_known, rows[columns_known], len(holdouts.seeds))
+    left_out = owners_known, np.searchsorted(known, columns_known)
+    best, _ = nearest(queries, searched, left_out, k)
+    places = np.where(best == NOBODY, len(candidates), np.append(known, 0)[best])
+    unknown = np.setdiff1d(np.arange(len(candidates)), known)
+    _fill(places, owners, columns, filled, unknown, len(candidates))
+    return np.append(candidates, NO_TRACK).astype(np.int32)[places]
 
 
 def evaluate_itemknn(holdouts: Holdouts, track_ids: np.ndarray, vectors: np.ndarray, ks: Sequence[int]) -> pl.DataFrame:
@@ -83,30 +81,54 @@ def evaluate_itemknn(holdouts: Holdouts, track_ids: np.ndarray, vectors: np.ndar
     return values_frame(holdouts.playlist_ids, evaluate_ranking(ranked, holdouts.targets, ks), ks)
 
 
-def check_vectors(track_ids: np.ndarray, vectors: np.ndarray) -> None:
-    """Raises ValueError: shapes that don't fit, or a vector that is not finite."""
+def check_vectors(track_ids: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Lengths of the vectors, float64 [M]. Raises ValueError: shapes that don't fit, or a vector that is not finite."""
     if vectors.ndim != 2 or len(track_ids) != len(vectors):
         raise ValueError(f"{len(track_ids)} track ids do not fit vectors of shape {vectors.shape}")
-    if not np.isfinite(vectors).all():
-        bad = track_ids[~np.isfinite(vectors).all(axis=1)][0]
-        raise ValueError(f"the vector of track {bad} holds NaN or infinity")
+    sizes = lengths(vectors)
+    if not np.isfinite(sizes).all():
+        raise ValueError(f"the vector of track {track_ids[~np.isfinite(sizes)][0]} holds NaN or infinity")
+    return sizes
 
 
-def _sums(table: np.ndarray, rows: np.ndarray, columns: np.ndarray, num_rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sum of each playlist's seed vectors [num_rows, D], pointing as their mean does, and which playlists have any."""
-    filled = np.bincount(rows, minlength=num_rows) > 0
-    sums = np.zeros((num_rows, table.shape[1]))
-    if filled.any():
-        sums[filled] = np.add.reduceat(table[columns], np.searchsorted(rows, np.flatnonzero(filled)), axis=0)
-    return sums, filled
+def _searched(vectors: np.ndarray, rows: np.ndarray, sizes: np.ndarray, *, unit: bool) -> Vectors:
+    """Candidates' vectors of length one, or divided by the greatest length among them, so that products with unit
+    vectors order as inner products do, within [-1, 1]."""
+    own = sizes[rows]
+    divisors = own if unit else np.full(len(own), own.max(initial=0.0))
+    scale = np.divide(1.0, divisors, out=np.zeros(len(own)), where=divisors > 0)
+    return Vectors(vectors, rows, scale, longest=1.0)
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+def _directions(
+    vectors: np.ndarray, owners: np.ndarray, rows: np.ndarray, num_playlists: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors [P, D] that point as the mean of each playlist's seed vectors does, and which playlists have any.
+
+    Args:
+        owners, rows: each seed's playlist, ascending, and its row in `vectors`.
+    """
+    sums = np.zeros((num_playlists, vectors.shape[1]))
+    ends = np.searchsorted(owners, np.arange(num_playlists + 1))
+    for playlist, (start, end) in enumerate(pairwise(ends)):
+        sums[playlist] = vectors[rows[start:end]].astype(np.float64).sum(axis=0)
+    norms = np.linalg.norm(sums, axis=1, keepdims=True)
+    return np.divide(sums, norms, out=np.zeros_like(sums), where=norms > 0), np.diff(ends) > 0
 
 
-def _within_unit_ball(vectors: np.ndarray) -> np.ndarray:
-    """Divided by the greatest norm, so that products with unit vectors order as inner products do, within [-1, 1]."""
-    greatest = np.linalg.norm(vectors, axis=1).max(initial=0.0)
-    return vectors / greatest if greatest > 0 else vectors
+def _fill(
+    places: np.ndarray, owners: np.ndarray, columns: np.ndarray, filled: np.ndarray, unknown: np.ndarray, nobody: int
+) -> None:
+    """Candidates without a vector behind those with one; all but the seeds for a playlist none of whose seeds has one.
+
+    Args:
+        places: int64 [P, K], indices of candidates in hash order, `nobody` where there is none; changed in place.
+    """
+    ends = np.searchsorted(owners, np.arange(len(places) + 1))
+    for playlist in np.flatnonzero((places == nobody).any(axis=1) | ~filled):
+        kept = places[playlist][places[playlist] != nobody] if filled[playlist] else places[playlist][:0]
+        others = unknown if filled[playlist] else np.arange(nobody)
+        behind = others[~np.isin(others, columns[ends[playlist] : ends[playlist + 1]])]
+        line = np.concatenate([kept, behind])[: places.shape[1]]
+        places[playlist] = nobody
+        places[playlist, : len(line)] = line

@@ -17,7 +17,7 @@ SMALLEST_VARIANCE = 1e-6
 
 
 def prepare(similarity: Similarity, vectors: np.ndarray, is_train: np.ndarray) -> np.ndarray:
-    """Vectors [M, D] -> float64 [M, at most D] whose `dot` or cosine is the similarity.
+    """Vectors [M, D] -> float [M, at most D] whose `dot` or cosine is the similarity; themselves for these two.
 
     Mean and covariance come from the rows with `is_train` alone. The covariance is shrunk towards a multiple of the
     identity (Ledoit and Wolf 2004), since there may be fewer train tracks than dimensions.
@@ -25,9 +25,9 @@ def prepare(similarity: Similarity, vectors: np.ndarray, is_train: np.ndarray) -
     Raises:
         UserError: centred or whitened without a train track to learn from.
     """
-    vectors = np.asarray(vectors, np.float64)
     if similarity in ("dot", "cosine"):
         return vectors
+    vectors = np.asarray(vectors, np.float64)
     if not is_train.any():
         raise UserError(f"evaluation.similarity {similarity}: no train track has a vector; choose cosine or dot")
     centred = vectors - vectors[is_train].mean(axis=0)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from larp_core.benchmark import ranking
+from larp_core.benchmark import nearest
 from larp_core.benchmark.holdouts import Holdouts
 from larp_core.benchmark.ranking import hash_order, rows_of
 from larp_core.benchmark.recommenders.itemknn import evaluate_itemknn, rank
@@ -64,7 +64,8 @@ def test_many_chunks_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> Non
     holdouts = holdouts_of([x[:6] for x in lists], [x[6:] for x in lists], 40)
     vectors = rng.normal(size=(40, 5))
     whole = rank(holdouts, np.arange(40), vectors, 10)
-    monkeypatch.setattr(ranking, "CHUNK_CELLS", 130)
+    monkeypatch.setattr(nearest, "QUERIES_AT_ONCE", 4)
+    monkeypatch.setattr(nearest, "VECTORS_AT_ONCE", 16)
     assert np.array_equal(rank(holdouts, np.arange(40), vectors, 10), whole)
 
 
