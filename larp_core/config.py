@@ -175,7 +175,8 @@ class TextTowerConfig:
 @dataclass(frozen=True)
 class ModelConfig:
     """LARP's architecture. `norm="batch"` puts a batch norm (no affine) before each projection: a departure from the
-    paper without which small towers do not train from scratch."""
+    paper without which small towers do not train from scratch. With `learned_temperature` it starts at `temperature`,
+    is learned within .001 and .5 (as the published code does) and handed on with the weights."""
 
     audio: AudioTowerConfig = field(default_factory=AudioTowerConfig)
     text: TextTowerConfig = field(default_factory=TextTowerConfig)
@@ -184,6 +185,7 @@ class ModelConfig:
     momentum: float = 0.995
     queue_size: int = 57_600
     temperature: float = 0.07
+    learned_temperature: bool = False
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,14 @@ class TrainingConfig:
         label_smoothing: share of each target that is spread over all columns, for small towers trained from scratch.
         token_dropout: share of caption tokens hidden in training; a small text tower learns few captions by heart else.
         queue_positives: queue columns that are in truth positives are a `negative` (the paper's letter) or `masked`.
+        false_negatives: `masked` leaves out of every softmax, batch and queue alike, tracks that share a playlist with
+            the query's track (O) and are no positives there. It includes `queue_positives="masked"`.
+        pair_pruning: the share of track pairs, those least alike to the stage's starting weights, that are no longer
+            drawn and no positives, see `larp_core.training.pruning`. Of stages 2 and 3.
+        loss_weights: of `wtc`, `ttc`, `tpc` in the mean that is descended; 1 for what is not named.
+        text_hardness: queued negatives count the more the nearer their captions are to the query's, by
+            exp(text_hardness * cosine), see `larp_core.losses.hard_negatives`; 0 counts all alike.
+        text_twins: the cosine of captions from which a queued track is taken for the same song and left out.
         precision: of the towers; losses, weights and optimiser are always fp32. `fp16` scales its gradients.
         gradient_accumulation: batches whose gradients are averaged into one step; each is contrasted by itself.
         gradient_checkpointing: layers are computed again in the backward pass, for less memory and a third more time.
@@ -229,6 +239,11 @@ class TrainingConfig:
     label_smoothing: float = 0.0
     token_dropout: float = 0.0
     queue_positives: Literal["negative", "masked"] = "negative"
+    false_negatives: Literal["kept", "masked"] = "kept"
+    pair_pruning: float = 0.0
+    loss_weights: tuple[tuple[str, float], ...] = ()
+    text_hardness: float = 0.0
+    text_twins: float | None = None
     batch_keys: Literal["online", "momentum"] = "online"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     gradient_accumulation: int = 1
@@ -255,10 +270,13 @@ class EvaluationConfig:
 
     Attributes:
         similarity: the tables' ItemKNN; the others are scored as well, as "ItemKNN (dot)" and so on.
+        playlist_vector: ItemKNN's playlist by `dot` and `cosine` is the `mean` of its seeds, as the paper has it, or,
+            for an encoder with a trained `fusion`, what that makes of them (`larp_core.encoders.playlists`).
     """
 
     ks: tuple[int, ...] = (10, 20, 40)
     bootstrap_samples: int = 2_000
     confidence: float = 0.95
     similarity: Similarity = "cosine"
+    playlist_vector: Literal["mean", "fusion"] = "mean"
     seed: int = 42

@@ -5,11 +5,12 @@ Shapes: B queries, C keys (the batch's, then the queue's), D width. Paper, equat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 QueuePositives = Literal["negative", "masked"]
 
@@ -22,11 +23,18 @@ class Keys:
         vectors: unit vectors [C, D].
         positives: bool [B, C].
         takes_part: bool [B, C]; False columns are left out of the softmax.
+        log_weights: [B, C], added to the logits; None counts every column once.
     """
 
     vectors: Tensor
     positives: Tensor
     takes_part: Tensor
+    log_weights: Tensor | None = None
+
+    def without(self, left_out_BN: Tensor) -> Keys:
+        """The first N columns take no part where `left_out_BN` says so, and are no positives."""
+        kept_BC = F.pad(~left_out_BN, (0, self.vectors.shape[0] - left_out_BN.shape[1]), value=True)
+        return replace(self, positives=self.positives & kept_BC, takes_part=self.takes_part & kept_BC)
 
 
 def make_keys(
@@ -75,7 +83,10 @@ def contrast(
     if not counts_B.any():
         return queries_BD.sum() * 0.0
     takes_part_BC = keys.takes_part[counts_B]
-    logits_BC = (queries_BD[counts_B] @ keys.vectors.T / temperature).masked_fill(~takes_part_BC, float("-inf"))
+    logits_BC = queries_BD[counts_B] @ keys.vectors.T / temperature
+    if keys.log_weights is not None:
+        logits_BC = logits_BC + keys.log_weights[counts_B]
+    logits_BC = logits_BC.masked_fill(~takes_part_BC, float("-inf"))
     log_probabilities_BC = logits_BC.log_softmax(1).masked_fill(~takes_part_BC, 0.0)
     shares_BC = keys.positives[counts_B].to(logits_BC.dtype)
     shares_BC = shares_BC / shares_BC.sum(1, keepdim=True)

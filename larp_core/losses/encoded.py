@@ -6,12 +6,13 @@ Shapes: T tracks of the step (B anchors, then their B partners; anchors alone in
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from larp_core.losses.contrast import Keys, QueuePositives, contrast, make_keys, momentum_soft_labels
+from larp_core.losses.hard_negatives import TextHardness, weigh_by_text
 from larp_core.model.momentum import NO_TRACK, FeatureQueue
 
 
@@ -43,6 +44,8 @@ class LossOptions:
     diagonal_targets: bool
     soft_label_weight: float
     label_smoothing: float = 0.0
+    mask_false_negatives: bool = False
+    text: TextHardness = field(default_factory=TextHardness)
 
 
 Relation = Callable[[Tensor, Tensor], Tensor]
@@ -61,6 +64,7 @@ class EncodedBatch:
         momentum: the momentum encoder's features, for soft labels and the queue.
         playlists: the playlist that each anchor was drawn from, dense indices [B].
         co_occurs: O, tracks against tracks. contains: R, playlists against tracks.
+        keeps: which pairs of tracks pruning keeps; None keeps all.
     """
 
     tracks: Tensor
@@ -74,6 +78,7 @@ class EncodedBatch:
     contains: Relation
     temperature: Tensor | float
     options: LossOptions
+    keeps: Relation | None = None
 
     @property
     def anchors(self) -> slice:
@@ -88,10 +93,28 @@ class EncodedBatch:
         return Features(self.queue.audio, self.queue.text, self.queue.has_audio, self.queue.has_text)
 
     def make_keys(
-        self, batch: tuple[Tensor, Tensor], related_BC: Tensor, queue: tuple[Tensor, Tensor], queue_related_BQ: Tensor
+        self,
+        batch: tuple[Tensor, Tensor],
+        related_BC: Tensor,
+        queue: tuple[Tensor, Tensor],
+        queue_related_BQ: Tensor,
+        captions: tuple[Tensor, Tensor],
+        queue_positives: QueuePositives | None = None,
     ) -> Keys:
-        """Columns of `batch` and `queue`, each given as (vectors, valid)."""
-        return make_keys(*batch, related_BC, *queue, queue_related_BQ, self.options.queue_positives)
+        """Columns of `batch` and `queue`, each given as (vectors, valid).
+
+        Args:
+            captions: the queries' own, (vectors [B, D], valid [B]), which queued negatives may be weighed by.
+            queue_positives: in place of the recipe's.
+        """
+        masked = "masked" if self.options.mask_false_negatives else self.options.queue_positives
+        keys = make_keys(*batch, related_BC, *queue, queue_related_BQ, queue_positives or masked)
+        if not self.options.text.is_on:
+            return keys
+        vectors_BD, valid_B = captions
+        similarity_BQ = vectors_BD.detach() @ self.queue.text.T
+        known_BQ = valid_B[:, None] & self.queue.has_text[None, :]
+        return weigh_by_text(keys, similarity_BQ, known_BQ, self.options.text)
 
     def contrast(self, queries_BD: Tensor, momentum_BD: Tensor, keys: Keys, asks_B: Tensor | None = None) -> Tensor:
         """The contrast over the queries that `asks_B` (bool; by default all) says are there."""

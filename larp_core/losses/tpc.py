@@ -19,7 +19,8 @@ def track_playlist_contrast(batch: EncodedBatch, playlist: Features) -> Tensor:
             tracks; `has_audio`, `has_text` are False where none of those tracks is known.
 
     From a playlist the columns are the batch's tracks and the queue; from a track, the batch's playlists and, as in
-    equation 22's denominators, the queued tracks. Playlists none of whose other tracks is known ask nothing.
+    equation 22's denominators, the queued tracks. Playlists none of whose other tracks is known ask nothing. Where
+    false negatives are masked, tracks that share any playlist with t_i are left out of what its playlist asks.
     """
     if batch.options.diagonal_targets:
         return released_track_playlist_contrast(batch, playlist)
@@ -30,11 +31,19 @@ def track_playlist_contrast(batch: EncodedBatch, playlist: Features) -> Tensor:
     queue_of_playlist = batch.contains(batch.playlists, batch.queue.tracks)
     queue_of_track = batch.co_occurs(batch.tracks[i], batch.queue.tracks)
     queue_text, queue_audio = (queue.text, queue.has_text), (queue.audio, queue.has_audio)
+    if batch.options.mask_false_negatives:
+        queue_of_playlist = queue_of_playlist | queue_of_track
 
-    texts = batch.make_keys((keys.text, keys.has_text), in_playlist, queue_text, queue_of_playlist)
-    audios = batch.make_keys((keys.audio, keys.has_audio), in_playlist, queue_audio, queue_of_playlist)
-    playlist_texts = batch.make_keys((playlist.text, playlist.has_text), in_playlist.T, queue_text, queue_of_track)
-    playlist_audios = batch.make_keys((playlist.audio, playlist.has_audio), in_playlist.T, queue_audio, queue_of_track)
+    names, names_i = (playlist.text, playlist.has_text), (batch.momentum.text[i], batch.momentum.has_text[i])
+    texts = batch.make_keys((keys.text, keys.has_text), in_playlist, queue_text, queue_of_playlist, names)
+    audios = batch.make_keys((keys.audio, keys.has_audio), in_playlist, queue_audio, queue_of_playlist, names)
+    if batch.options.mask_false_negatives:
+        known = batch.co_occurs(batch.tracks[i], batch.tracks[i]) & ~in_playlist
+        texts, audios = texts.without(known), audios.without(known)
+    playlist_texts = batch.make_keys(names, in_playlist.T, queue_text, queue_of_track, names_i)
+    playlist_audios = batch.make_keys(
+        (playlist.audio, playlist.has_audio), in_playlist.T, queue_audio, queue_of_track, names_i
+    )
 
     audio_p_text_i = (
         batch.contrast(playlist.audio, playlist.audio.detach(), texts, playlist.has_audio)

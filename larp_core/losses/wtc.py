@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from larp_core.losses.contrast import Keys, make_keys
+from larp_core.losses.contrast import Keys
 from larp_core.losses.encoded import EncodedBatch, same_track
 from larp_core.losses.released import released_within_track_contrast
 
@@ -25,8 +25,13 @@ def within_track_contrast(batch: EncodedBatch) -> Tensor:
 def _keys(
     batch: EncodedBatch, rows: Tensor, vectors: Tensor, valid: Tensor, queue: Tensor, queue_valid: Tensor
 ) -> Keys:
-    """A queued copy of the query's own track is never a negative."""
+    """A queued copy of the query's own track is never a negative; nor, where they are masked, those it plays with."""
     tracks = batch.tracks[rows]
     in_batch = same_track(tracks, batch.tracks)
     in_queue = same_track(tracks, batch.queue.tracks)
-    return make_keys(vectors, valid, in_batch, queue, queue_valid, in_queue, "masked")
+    captions = (batch.momentum.text[rows], batch.momentum.has_text[rows])
+    if not batch.options.mask_false_negatives:
+        return batch.make_keys((vectors, valid), in_batch, (queue, queue_valid), in_queue, captions, "masked")
+    in_queue = in_queue | batch.co_occurs(tracks, batch.queue.tracks)
+    keys = batch.make_keys((vectors, valid), in_batch, (queue, queue_valid), in_queue, captions, "masked")
+    return keys.without(batch.co_occurs(tracks, batch.tracks) & ~in_batch)

@@ -19,6 +19,7 @@ class LarpConfig(PreTrainedConfig):
         norm: `none`, or `batch` for a batch norm without affine before each projection.
         train_mel_norm: whether the batch norm over mel bins learns its scale and shift.
         max_tokens: captions are cut to this many WordPiece tokens.
+        contrast_temperature: that of the training; only where `learned_temperature` it is a weight, and this its start.
     """
 
     model_type = "larp"
@@ -32,6 +33,8 @@ class LarpConfig(PreTrainedConfig):
         norm: str = "none",
         train_mel_norm: bool = True,
         max_tokens: int = 30,
+        contrast_temperature: float = 0.07,
+        learned_temperature: bool = False,
         **kwargs: Any,
     ) -> None:
         self.audio_config = audio_config if isinstance(audio_config, ClapAudioConfig) else _audio(audio_config or {})
@@ -40,6 +43,8 @@ class LarpConfig(PreTrainedConfig):
         self.norm = norm
         self.train_mel_norm = train_mel_norm
         self.max_tokens = max_tokens
+        self.contrast_temperature = contrast_temperature
+        self.learned_temperature = learned_temperature
         super().__init__(**kwargs)
 
     @property
@@ -78,6 +83,8 @@ class LarpConfig(PreTrainedConfig):
             norm=model.norm,
             train_mel_norm=audio.train_mel_norm,
             max_tokens=text.max_tokens,
+            contrast_temperature=model.temperature,
+            learned_temperature=model.learned_temperature,
         )
 
 

@@ -60,6 +60,9 @@ class LarpModel(PreTrainedModel):
         self.audio_projection = nn.Linear(config.audio_width, config.projection_dim)
         self.text_projection = nn.Linear(config.text_config.hidden_size, config.projection_dim)
         self.playlist_fusion = SelfAttentionFusion(config.projection_dim)
+        self.temperature = (
+            nn.Parameter(torch.tensor(config.contrast_temperature)) if config.learned_temperature else None
+        )
         self.post_init()
         self.playlist_fusion.reset()
         self.audio_model.audio_encoder.batch_norm.requires_grad_(config.train_mel_norm)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
 from larp_core.config import TrainingConfig
+from larp_core.losses.weighted import weighted_mean
 from larp_core.training import processes
 from larp_core.training.faults import check_losses, telling_what_fits
 from larp_core.training.objective import Objective
@@ -150,7 +150,7 @@ class _Trainer:
                 batch = batch.with_hidden_tokens(self.config.token_dropout).to(run.objective.model.device)
                 done = run.progress.epoch - 1 + run.progress.draws / self.sampler.steps_per_epoch
                 losses = run.forward(draw, batch, done)
-                loss = torch.stack(list(losses.values())).mean()
+                loss = weighted_mean(losses, run.objective.loss_weights)
                 run.scaler.scale(loss / len(group)).backward()
             values = {name: value.item() for name, value in losses.items()}
             place = f"epoch {run.progress.epoch}, batch {run.progress.draws + 1}"
@@ -162,7 +162,7 @@ class _Trainer:
     def end_epoch(self, valid_recall_at_10: float, stop: Stop) -> None:
         """Puts the epoch on the curve, keeps its weights where they are the best, saves."""
         progress = self.run.progress
-        record = progress.end_epoch(valid_recall_at_10)
+        record = progress.end_epoch(valid_recall_at_10, self.run.objective.loss_weights)
         self.watch.epoch(record, progress.step)
         if (
             not progress.best_epoch

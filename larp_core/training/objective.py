@@ -5,6 +5,7 @@ Stage 1 is WTC, stage 2 adds TTC, stage 3 adds TPC (paper, equations 7 to 9); CL
 
 from __future__ import annotations
 
+import abc
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,15 +18,19 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from larp_core.config import ModelConfig, TrainingConfig
 from larp_core.data.csr import TrainGraph
+from larp_core.errors import UserError
 from larp_core.losses.clap import clap_contrast
 from larp_core.losses.encoded import EncodedBatch, Features, LossOptions
+from larp_core.losses.hard_negatives import TextHardness
 from larp_core.losses.tpc import track_playlist_contrast
 from larp_core.losses.ttc import track_track_contrast
+from larp_core.losses.weighted import checked_weights
 from larp_core.losses.wtc import within_track_contrast
 from larp_core.model.fusion import MeanFusion
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.momentum import FeatureQueue, MomentumEncoder
 from larp_core.training.encode import autocast, encode, encode_all
+from larp_core.training.pruning import PairPruning
 from larp_core.training.sampler import Draw
 from larp_core.training.track_data import TrackBatch, TrackData
 
@@ -43,6 +48,9 @@ class StagePlan:
 
 
 TABLES = ("audio", "text", "has_audio", "has_text")
+TEMPERATURES = (0.001, 0.5)
+"""The range of a learned temperature, as in the published code."""
+
 OF_THE_MODEL = "fuse."
 """Names of the playlist fusion in the objective's state, where it stands as a part of the model already."""
 
@@ -58,17 +66,31 @@ PLANS = {
 }
 
 
-class Objective(nn.Module):
-    """What the loop trains. Called, it returns the losses of a batch."""
+class Objective(nn.Module, abc.ABC):
+    """What the loop trains. Called, it returns the losses of a batch.
 
-    def __init__(self, model: LarpModel, training: TrainingConfig) -> None:
+    Raises:
+        UserError: weights of losses that make no sense.
+    """
+
+    def __init__(
+        self, model: LarpModel, losses: tuple[str, ...], fixed_temperature: float, training: TrainingConfig
+    ) -> None:
         super().__init__()
         self.model = model
+        self.fixed_temperature = fixed_temperature
         self.training_config = training
+        self.loss_weights = checked_weights(training.loss_weights, losses)
+
+    @property
+    def temperature(self) -> Tensor | float:
+        """The recipe's, or the model's own where it learns one."""
+        return self.fixed_temperature if self.model.temperature is None else self.model.temperature
 
     def prepare(self, data: TrackData) -> None:
         """Before the first step of a run that isn't resumed."""
 
+    @abc.abstractmethod
     def forward(self, draw: Draw, batch: TrackBatch, epoch_progress: float) -> dict[str, Tensor]:
         """The stage's losses by name.
 
@@ -76,10 +98,12 @@ class Objective(nn.Module):
             batch: inputs of `draw.tracks`, or this process's share of them.
             epoch_progress: epochs done so far, with fractions, for the ramp of soft labels.
         """
-        raise NotImplementedError
 
+    @torch.no_grad()
     def follow(self) -> None:
-        """After each optimiser step."""
+        """After each optimiser step: a learned temperature is put back into its range."""
+        if self.model.temperature is not None:
+            self.model.temperature.clamp_(*TEMPERATURES)
 
     def resumable(self) -> dict[str, Tensor]:
         """Every tensor that a run goes on from, by name."""
@@ -102,8 +126,7 @@ class ClapObjective(Objective):
     """CLAP-FT: the towers alone under symmetric InfoNCE."""
 
     def __init__(self, model: LarpModel, temperature: float, training: TrainingConfig) -> None:
-        super().__init__(model, training)
-        self.temperature = temperature
+        super().__init__(model, ("clap",), temperature, training)
 
     def forward(self, draw: Draw, batch: TrackBatch, epoch_progress: float) -> dict[str, Tensor]:
         tracks = torch.from_numpy(draw.tracks).to(self.model.device)
@@ -117,17 +140,28 @@ class LarpObjective(Objective):
 
     Attributes:
         tables: latest features of every train track [N, D], not differentiated (paper, section 3.2.3).
+        pruning: pairs of O that are no positives, if any.
+
+    Raises:
+        UserError: a switch that the published code's diagonal targets have no room for.
     """
 
     tables: Features
 
     def __init__(
-        self, model: LarpModel, plan: StagePlan, graph: TrainGraph, recipe: ModelConfig, training: TrainingConfig
+        self,
+        model: LarpModel,
+        plan: StagePlan,
+        graph: TrainGraph,
+        recipe: ModelConfig,
+        training: TrainingConfig,
+        pruning: PairPruning | None = None,
     ) -> None:
-        super().__init__(model, training)
+        super().__init__(model, plan.losses, recipe.temperature, training)
+        _refuse_switches_of_the_graph(training)
         self.plan = plan
         self.graph = graph
-        self.temperature = recipe.temperature
+        self.pruning = pruning
         self.momentum = MomentumEncoder(model, recipe.momentum)
         self.queue = FeatureQueue(recipe.queue_size, recipe.projection)
         self.fuse: nn.Module = model.playlist_fusion if plan.fusion == "attention" else MeanFusion()
@@ -138,6 +172,7 @@ class LarpObjective(Objective):
             self.tables = encode_all(self.model, data, self.training_config.precision, shared_out=True)
 
     def follow(self) -> None:
+        super().follow()
         self.momentum.follow(self.model)
 
     def resumable(self) -> dict[str, Tensor]:
@@ -193,7 +228,10 @@ class LarpObjective(Objective):
                 diagonal_targets=config.targets == "diagonal",
                 soft_label_weight=config.soft_label_weight * ramp,
                 label_smoothing=config.label_smoothing,
+                mask_false_negatives=config.false_negatives == "masked",
+                text=TextHardness(config.text_hardness, config.text_twins),
             ),
+            keeps=None if self.pruning is None else functools.partial(self._relation, self.pruning.keeps),
         )
 
     def _relation(self, relation: GraphRelation, left: Tensor, right: Tensor) -> Tensor:
@@ -213,3 +251,16 @@ class LarpObjective(Objective):
     def _update_tables(self, tracks: Tensor, online: Features) -> None:
         self.tables.audio[tracks] = online.audio.detach().to(self.tables.audio.dtype)
         self.tables.text[tracks] = online.text.detach().to(self.tables.text.dtype)
+
+
+def _refuse_switches_of_the_graph(training: TrainingConfig) -> None:
+    """With diagonal targets nothing is asked of the graph, as in the published code."""
+    asked = {
+        "false_negatives": training.false_negatives == "masked",
+        "pair_pruning": training.pair_pruning > 0,
+        "text_hardness": training.text_hardness != 0,
+        "text_twins": training.text_twins is not None,
+    }
+    if training.targets == "diagonal" and any(asked.values()):
+        names = ", ".join(f"training.{name}" for name, is_on in asked.items() if is_on)
+        raise UserError(f"{names}: only with training.targets 'graph', not with the published code's 'diagonal'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -70,13 +71,14 @@ class Progress:
     def tracks_per_second(self) -> float:
         return self.num_tracks / max(self.seconds, 1e-9)
 
-    def end_epoch(self, valid_recall_at_10: float) -> EpochRecord:
+    def end_epoch(self, valid_recall_at_10: float, loss_weights: Mapping[str, float]) -> EpochRecord:
         """Puts the epoch under way on the curve. Returns its record."""
         means = self.means()
+        shares = {name: loss_weights.get(name, 1.0) for name in means}
         record = EpochRecord(
             epoch=self.epoch,
             valid_recall_at_10=valid_recall_at_10,
-            loss=sum(means.values()) / len(means),
+            loss=sum(shares[name] * mean for name, mean in means.items()) / sum(shares.values()),
             losses=means,
             seconds=round(self.seconds, 2),
             tracks_per_second=round(self.tracks_per_second(), 1),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from larp_core.data.csr import TrainGraph
+from larp_core.training.pruning import PairPruning
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Sampler:
         batch_size: pairs in a step, of all processes together: each draws the whole step and encodes its share.
         pairs: False in stage 1, which takes twice the tracks so that a step costs the same.
         num_neighbours: |J| of stage 3, else 0.
+        pruning: pairs that are not drawn, if any.
     """
 
     graph: TrainGraph
@@ -45,6 +47,7 @@ class Sampler:
     pairs: bool
     num_neighbours: int
     seed: int
+    pruning: PairPruning | None = None
 
     @property
     def num_anchors(self) -> int:
@@ -71,7 +74,10 @@ class Sampler:
     def _draw(self, rng: np.random.Generator, anchors: np.ndarray) -> Draw:
         if not self.pairs:
             return Draw(anchors, np.empty(0, np.int64), np.empty((0, 0), np.int64))
-        partners, playlists = self.graph.draw_partners(rng, anchors)
+        if self.pruning is None:
+            partners, playlists = self.graph.draw_partners(rng, anchors)
+        else:
+            partners, playlists = self.pruning.draw_partners(self.graph, rng, anchors)
         neighbours = np.empty((len(anchors), 0), np.int64)
         if self.num_neighbours:
             neighbours = self.graph.draw_neighbours(rng, playlists, anchors, self.num_neighbours)

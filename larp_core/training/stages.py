@@ -40,6 +40,7 @@ from larp_core.training.faults import NonFiniteError, check_vectors
 from larp_core.training.inputs import StageInputs, check_parent, data_fingerprint
 from larp_core.training.loop import RunFiles, train
 from larp_core.training.objective import PLANS, ClapObjective, LarpObjective, Objective
+from larp_core.training.pruning import pruning_by
 from larp_core.training.records import TrainingResult
 from larp_core.training.sampler import Sampler
 from larp_core.training.state import StateFolder
@@ -113,12 +114,12 @@ def run_stage(
         if processes.count() > 1:
             sync_batch_norms(model)
         torch.manual_seed(training.seed + processes.rank())
-        sampler = _sampler(stage, inputs, training)
+        sampler = _sampler(stage, inputs, training, model)
         objective: Objective
         if "clap" in plan.losses:
             objective = ClapObjective(model, recipe.model.temperature, training)
         else:
-            objective = LarpObjective(model, plan, inputs.graph, recipe.model, training).to(device)
+            objective = LarpObjective(model, plan, inputs.graph, recipe.model, training, sampler.pruning).to(device)
         if training.gradient_checkpointing:
             objective.checkpoint_layers()
         result = train(
@@ -135,13 +136,14 @@ def run_stage(
     return model.eval(), result
 
 
-def _sampler(stage: str, inputs: StageInputs, training: TrainingConfig) -> Sampler:
-    """The stage's draws: a step holds `batch_size` pairs of each process.
+def _sampler(stage: str, inputs: StageInputs, training: TrainingConfig, model: LarpModel) -> Sampler:
+    """The stage's draws: a step holds `batch_size` pairs of each process. `model` has the stage's starting weights.
 
     Raises:
         UserError: fewer than two anchors, with nothing to tell apart.
     """
     plan, anchors = PLANS[stage], _anchors(stage, inputs)
+    prunes = plan.pairs and training.pair_pruning
     sampler = Sampler(
         inputs.graph,
         anchors,
@@ -149,6 +151,7 @@ def _sampler(stage: str, inputs: StageInputs, training: TrainingConfig) -> Sampl
         pairs=plan.pairs,
         num_neighbours=training.num_neighbours if "tpc" in plan.losses else 0,
         seed=training.seed,
+        pruning=pruning_by(model, inputs.train, inputs.graph, anchors, training) if prunes else None,
     )
     logger.info("%s: %d anchors, %d batches an epoch", stage, len(anchors), sampler.steps_per_epoch)
     wanted = sampler.batch_size * (1 if plan.pairs else 2)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from larp_core.losses.encoded import EncodedBatch, Features, LossOptions
+from larp_core.losses.hard_negatives import TextHardness
 from larp_core.model.momentum import FeatureQueue
 
 TEMPERATURE = 0.2
@@ -36,8 +37,13 @@ def make_batch(
     queue_positives: str = "negative",
     diagonal: bool = False,
     soft_label_weight: float = 0.0,
+    mask_false_negatives: bool = False,
+    prunes: bool = False,
+    text: TextHardness | None = None,
 ) -> tuple[EncodedBatch, np.ndarray]:
-    """A step with `pairs` anchors and partners, and the membership matrix R [playlists, tracks] behind it."""
+    """A step with `pairs` anchors and partners, and the membership matrix R [playlists, tracks] behind it.
+
+    With `prunes`, pairs of an even and an odd track are pruned."""
     rng = np.random.default_rng(seed)
     width = 6
     membership = rng.random((num_playlists, num_tracks)) < 0.4
@@ -63,16 +69,30 @@ def make_batch(
         co_occurs=lambda left, right: lookup(together, left, right),
         contains=lambda left, right: lookup(membership, left, right),
         temperature=TEMPERATURE,
-        options=LossOptions(queue_positives, diagonal, soft_label_weight),  # type: ignore[arg-type]
+        options=LossOptions(
+            queue_positives,  # type: ignore[arg-type]
+            diagonal,
+            soft_label_weight,
+            mask_false_negatives=mask_false_negatives,
+            text=text or TextHardness(),
+        ),
+        keeps=(lambda left, right: (left[:, None] + right[None, :]) % 2 == 0) if prunes else None,
     )
     return batch, membership
 
 
-def naive_cross_entropy(query: np.ndarray, columns: list[tuple[np.ndarray, bool]]) -> float | None:
-    """-sum over positives of log softmax / their number, one number at a time; None without a positive."""
+def naive_cross_entropy(
+    query: np.ndarray, columns: list[tuple[np.ndarray, bool]], weights: list[float] | None = None
+) -> float | None:
+    """-sum over positives of log softmax / their number, one number at a time; None without a positive.
+
+    `weights`: how often the last columns count; the others count once."""
     if not any(positive for _, positive in columns):
         return None
-    exponentials = [np.exp(float(query @ vector) / TEMPERATURE) for vector, _ in columns]
+    counts = [1.0] * (len(columns) - len(weights or [])) + (weights or [])
+    exponentials = [
+        n * np.exp(float(query @ vector) / TEMPERATURE) for n, (vector, _) in zip(counts, columns, strict=True)
+    ]
     total = sum(exponentials)
     logs = [np.log(e / total) for e, (_, positive) in zip(exponentials, columns, strict=True) if positive]
     return -float(np.mean(logs))

@@ -21,6 +21,10 @@ CASES = [
     dict(seed=3, missing=0.3),
     dict(seed=4, missing=0.5, queue_positives="masked"),
     dict(seed=5, missing=0.7),
+    dict(seed=6, mask_false_negatives=True),
+    dict(seed=7, mask_false_negatives=True, missing=0.3),
+    dict(seed=8, prunes=True),
+    dict(seed=9, prunes=True, queue_positives="masked", missing=0.3),
 ]
 
 
@@ -49,18 +53,35 @@ def queue_columns(
     return [(key, False) for t, row in queue if (key := either(row, wanted)) is not None and not masked(t)]
 
 
+def masks(case: dict) -> bool:
+    """Whether queued positives are left out, by either switch."""
+    return case.get("queue_positives") == "masked" or case.get("mask_false_negatives", False)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_wtc_equals_the_naive_loop(case: dict) -> None:
-    batch, _ = make_batch(**case)
+    batch, membership = make_batch(**case)
     tracks, here, queue = batch.tracks.tolist(), rows(batch.online), queue_rows(batch)
     directions = []
+
+    def left_out(a: int, b: int) -> bool:
+        return a != b and case.get("mask_false_negatives", False) and (membership[:, a] & membership[:, b]).any()
+
     for query_side, key_side in (("audio", "text"), ("text", "audio")):
         losses = []
         for n, track in enumerate(here):
             if track["audio"] is None or track["text"] is None:
                 continue
-            columns = [(o[key_side], tracks[n] == tracks[m]) for m, o in enumerate(here) if o[key_side] is not None]
-            columns += [(o[key_side], False) for t, o in queue if o[key_side] is not None and t != tracks[n]]
+            columns = [
+                (o[key_side], tracks[n] == tracks[m])
+                for m, o in enumerate(here)
+                if o[key_side] is not None and not left_out(tracks[n], tracks[m])
+            ]
+            columns += [
+                (o[key_side], False)
+                for t, o in queue
+                if o[key_side] is not None and t != tracks[n] and not left_out(tracks[n], t)
+            ]
             losses.append(naive_cross_entropy(track[query_side], columns))
         directions.append(mean_of(losses))
     assert within_track_contrast(batch).item() == pytest.approx(sum(directions) / 2, abs=1e-5)
@@ -69,7 +90,7 @@ def test_wtc_equals_the_naive_loop(case: dict) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_ttc_equals_the_naive_loop(case: dict) -> None:
     batch, membership = make_batch(**case)
-    masked = case.get("queue_positives") == "masked"
+    masked = masks(case)
     tracks, here, queue, size = batch.tracks.tolist(), rows(batch.online), queue_rows(batch), batch.num_pairs
 
     def together(a: int, b: int) -> bool:
@@ -86,7 +107,8 @@ def test_ttc_equals_the_naive_loop(case: dict) -> None:
             columns = []
             for m in columns_of:
                 key = either(here[m], key_side)
-                if key is not None:
+                pruned = case.get("prunes", False) and (tracks[n] + tracks[m]) % 2 == 1
+                if key is not None and not (pruned and together(tracks[n], tracks[m])):
                     columns.append((key, together(tracks[n], tracks[m])))
             columns += queue_columns(queue, key_side, lambda t, n=n: masked and together(tracks[n], t))
             losses.append(naive_cross_entropy(query, columns))
@@ -100,7 +122,7 @@ def test_ttc_equals_the_naive_loop(case: dict) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_tpc_equals_the_naive_loop(case: dict) -> None:
     batch, membership = make_batch(**case)
-    masked = case.get("queue_positives") == "masked"
+    masked = masks(case)
     size = batch.num_pairs
     playlist = make_features(np.random.default_rng(99), size, 6, missing=case.get("missing", 0.0))
     tracks, here, queue = batch.tracks.tolist(), rows(batch.online)[:size], queue_rows(batch)
@@ -112,11 +134,21 @@ def test_tpc_equals_the_naive_loop(case: dict) -> None:
     def holds(p: int, n: int) -> bool:
         return bool(membership[lists[p], tracks[n]])
 
+    def left_out(p: int, t: int) -> bool:
+        known = case.get("mask_false_negatives", False) and together(tracks[p], t)
+        return known and not membership[lists[p], t]
+
     def from_playlist(query_side: str, key_side: str) -> float:
         losses = []
         for p in range(size):
-            columns = [(k, holds(p, n)) for n in range(size) if (k := either(here[n], key_side)) is not None]
-            columns += queue_columns(queue, key_side, lambda t, p=p: masked and membership[lists[p], t])
+            columns = [
+                (k, holds(p, n))
+                for n in range(size)
+                if (k := either(here[n], key_side)) is not None and not left_out(p, tracks[n])
+            ]
+            columns += queue_columns(
+                queue, key_side, lambda t, p=p: (masked and membership[lists[p], t]) or left_out(p, t)
+            )
             if (query := fused[p][query_side]) is not None:
                 losses.append(naive_cross_entropy(query, columns))
         return mean_of(losses)

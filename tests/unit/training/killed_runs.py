@@ -30,6 +30,7 @@ from larp_core.training.sampler import Sampler
 STAGE = "larp_tpc_fusion"
 RESUMABLE: Recipe = dataclasses.replace(
     TINY,
+    model=dataclasses.replace(TINY.model, learned_temperature=True),
     training=dataclasses.replace(
         TINY.training,
         batch_size=5,
@@ -37,6 +38,7 @@ RESUMABLE: Recipe = dataclasses.replace(
         precision="bf16",
         deterministic=True,
         save_every_steps=2,
+        pair_pruning=0.2,
     ),
 )
 

@@ -40,7 +40,8 @@ def recipe_of(stage: str, norm: str, batch_size: int) -> Recipe:
         learning_rate=1e-5,
         gradient_accumulation=2 if stage == "larp_ttc" else 1,
     )
-    return dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, norm=norm), training=training)
+    model = dataclasses.replace(TINY.model, norm=norm, learned_temperature=True)
+    return dataclasses.replace(TINY, model=model, training=training)
 
 
 def measure(stage: str, norm: str) -> dict[str, Tensor]:
