@@ -97,6 +97,27 @@ class CaptionConfig:
 
 
 @dataclass(frozen=True)
+class SpotifyConfig:
+    """How Spotify is asked for names and lengths, where the user has turned that on (`LARP_SPOTIFY`).
+
+    Attributes:
+        batch_size: tracks in a call, where the app may ask for several; Spotify takes 50 at most.
+        seconds_between_calls: the pace, over all processes; jittered by half.
+        timeout_seconds: the longest silence of the server.
+        first_pause_seconds: after a refusal or failure that gives no time; doubled from one to the next.
+        max_pause_seconds: longer pauses, asked for or not, are cut to this.
+        max_wait_seconds: the longest pause that a run sits out; what is left then is for the next run.
+    """
+
+    batch_size: int = 50
+    seconds_between_calls: float = 0.35
+    timeout_seconds: float = 20.0
+    first_pause_seconds: float = 5.0
+    max_pause_seconds: float = 24 * 3600.0
+    max_wait_seconds: float = 600.0
+
+
+@dataclass(frozen=True)
 class AcquireConfig:
     """How audio is searched and downloaded, where the user has turned that on (`LARP_AUDIO_SOURCES`).
 

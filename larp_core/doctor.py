@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from larp_core.errors import UserError
-from larp_core.settings import AUDIO_SOURCES, DATASETS_WITH_AUDIO, VARIABLES, Settings
+from larp_core.settings import AUDIO_SOURCES, DATASETS_WITH_AUDIO, VARIABLES, Settings, spotify_credentials
 
 OLD_COOKIES_DAYS = 30
 OLDEST_DENO = (2, 3)
@@ -35,7 +35,7 @@ class Finding:
     says: str
 
     def __str__(self) -> str:
-        return f"{'ok  ' if self.is_fine else 'TODO'} {self.name}: {self.says}"
+        return f"{'ok ' if self.is_fine else 'fix'} {self.name}: {self.says}"
 
 
 def examine(settings: Settings, dataset: str = "") -> list[Finding]:
@@ -50,7 +50,7 @@ def examine(settings: Settings, dataset: str = "") -> list[Finding]:
         _cookies(settings.cookies_file, needs_youtube),
         _pauses(settings),
         _disk(settings, datasets),
-        _spotify(),
+        _spotify(settings),
     ]
 
 
@@ -141,10 +141,13 @@ def _cookies(file: Path | None, is_needed: bool) -> Finding:
 def _pauses(settings: Settings) -> Finding:
     from larp_core.audio.pacing import Gate
 
-    folder = settings.shared.audio_sources
-    notices = [notice for file in sorted(folder.glob("*.json")) if (notice := Gate(file).notice)]
-    says = f"{'; '.join(notices)}. To ask at once all the same, delete the files in {folder}"
-    return Finding("pauses", not notices, says if notices else "no source is paused")
+    folders = (settings.shared.audio_sources, settings.shared.spotify)
+    files = [file for folder in folders for file in sorted(folder.glob("*.json")) if Gate(file).notice]
+    if not files:
+        return Finding("pauses", True, "no source is paused")
+    notices = "; ".join(Gate(file).notice for file in files)
+    says = f"{notices}. To ask at once all the same, delete {', '.join(map(str, files))}"
+    return Finding("pauses", False, says)
 
 
 def _disk(settings: Settings, datasets: tuple[str, ...]) -> Finding:
@@ -171,8 +174,27 @@ def _disk(settings: Settings, datasets: tuple[str, ...]) -> Finding:
     return Finding("disk", True, says)
 
 
-def _spotify() -> Finding:
-    return Finding("Spotify", True, "not asked: names come from the dataset's own files")
+def _spotify(settings: Settings) -> Finding:
+    from larp_core.data.spotify_answers import SpotifyAnswers
+
+    if not settings.spotify:
+        return Finding("Spotify", True, "off: names come from the dataset's own files; LARP_SPOTIFY=1 turns it on")
+    if settings.is_demo:
+        return Finding("Spotify", True, "on, and not asked: the demo world has its own names")
+    if spotify_credentials() is None:
+        says = "on, but SPOTIPY_CLIENT_ID or SPOTIPY_CLIENT_SECRET is not set; set both, or unset LARP_SPOTIFY"
+        return Finding("Spotify", False, says)
+    says = "on, id and secret are set; its terms forbid training on its content"
+    path = settings.shared.spotify / "answers.sqlite"
+    if not path.exists():
+        return Finding("Spotify", True, f"{says}; nothing has been asked yet")
+    try:
+        with SpotifyAnswers(path) as answers:
+            counts = answers.counts()
+    except UserError as error:
+        return Finding("Spotify", False, str(error))
+    kept = ", ".join(f"{counts[status]:,} {status}" for status in sorted(counts)) or "none"
+    return Finding("Spotify", True, f"{says}; answers kept: {kept}")
 
 
 def _gib(num_bytes: float) -> str:

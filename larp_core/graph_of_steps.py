@@ -70,6 +70,12 @@ def _audio_files(job: Job) -> list[Path]:
     return [path for source, path in files.items() if source in named and path]
 
 
+def _has_tracks_to_look_up(job: Job) -> bool:
+    from larp_core.data.metadata import has_tracks_to_look_up
+
+    return has_tracks_to_look_up(job)
+
+
 def _has_audio_to_get(job: Job) -> bool:
     from larp_core.audio.ledger import has_audio_to_get
 
@@ -197,6 +203,9 @@ _STEPS = [
         "larp_core.data.metadata:build_metadata",
         upstream=_after("playlists", "cold_start_split"),
         outputs=lambda job: [job.paths.metadata],
+        config=lambda job: {"spotify": job.settings.spotify and not job.settings.is_demo},
+        again=_has_tracks_to_look_up,
+        version=2,
     ),
     Step(
         "mp3",

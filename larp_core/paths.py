@@ -32,6 +32,11 @@ class SharedPaths:
         return self.data_dir / "audio_sources"
 
     @property
+    def spotify(self) -> Path:
+        """`answers.sqlite`: what Spotify has said of each track; `spotify.json`: until when it is paused, and why."""
+        return self.data_dir / "spotify"
+
+    @property
     def reports(self) -> Path:
         return self.data_dir / "reports"
 

@@ -17,6 +17,7 @@ from larp_core.config import (
     IngestConfig,
     ModelConfig,
     SplitConfig,
+    SpotifyConfig,
     TextTowerConfig,
     TrainingConfig,
     WorldConfig,
@@ -32,6 +33,7 @@ class Recipe:
     ingest: IngestConfig = field(default_factory=IngestConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     caption: CaptionConfig = field(default_factory=CaptionConfig)
+    spotify: SpotifyConfig = field(default_factory=SpotifyConfig)
     acquire: AcquireConfig = field(default_factory=AcquireConfig)
     clip: ClipConfig = field(default_factory=ClipConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

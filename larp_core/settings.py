@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from larp_core.errors import UserError
@@ -29,6 +29,7 @@ VARIABLES = {
     "LARP_AUDIO_RETRY": "audio_retry",
     "LARP_COOKIES_FILE": "cookies_file",
     "LARP_PAPER_LISTS_DIR": "paper_lists_dir",
+    "LARP_SPOTIFY": "spotify",
 }
 """Environment variable: the argument of `make_settings` that it stands for."""
 FOLDER_VARIABLES = (*SOURCE_VARIABLES.values(), "LARP_AUDIO_DIR")
@@ -53,6 +54,8 @@ class Settings:
         audio_retry: `final` asks once more for what was not found or removed.
         cookies_file: cookies of a browser, in the format of Netscape; it is read and never written.
         paper_lists_dir: the authors' published track lists, see `larp_core.data.paper_lists`.
+        spotify: asks Spotify for what the dataset's own files lack. Its credentials are no setting: see
+            `spotify_credentials`.
     """
 
     data_dir: Path
@@ -67,6 +70,7 @@ class Settings:
     audio_retry: str = ""
     cookies_file: Path | None = None
     paper_lists_dir: Path | None = None
+    spotify: bool = False
 
     def __post_init__(self) -> None:
         for dataset in self.datasets:
@@ -142,6 +146,7 @@ def make_settings(
     audio_retry: str | None = None,
     cookies_file: str | None = None,
     paper_lists_dir: str | None = None,
+    spotify: str | None = None,
 ) -> Settings:
     """Settings from plain strings, as the environment and the command line give them; empty strings count as absent.
 
@@ -162,6 +167,7 @@ def make_settings(
         audio_retry=audio_retry or "",
         cookies_file=_path(cookies_file),
         paper_lists_dir=_path(paper_lists_dir),
+        spotify=_switch("LARP_SPOTIFY", spotify),
     )
 
 
@@ -187,6 +193,30 @@ def settings_from(environment: Mapping[str, str] = os.environ, **options: str) -
         if file is not None and not file.is_file():
             raise UserError(f"{variable}: {file} is not a file; correct it, or unset {variable}")
     return settings
+
+
+@dataclass(frozen=True)
+class SpotifyCredentials:
+    """Of an app registered at Spotify. They are handed to its client alone: no file, log or command line has them."""
+
+    client_id: str = field(repr=False)
+    client_secret: str = field(repr=False)
+
+
+def spotify_credentials(environment: Mapping[str, str] = os.environ) -> SpotifyCredentials | None:
+    """From `SPOTIPY_CLIENT_ID` and `SPOTIPY_CLIENT_SECRET`; None where one is missing, or holds what none can."""
+    pair = [environment.get(f"SPOTIPY_CLIENT_{name}", "").strip() for name in ("ID", "SECRET")]
+    return SpotifyCredentials(*pair) if all(value and value.isascii() for value in pair) else None
+
+
+def _switch(variable: str, value: str | None) -> bool:
+    """Raises UserError where it is neither on nor off."""
+    words = {"1": True, "true": True, "yes": True, "on": True, "": False, "0": False}
+    words |= {"false": False, "no": False, "off": False}
+    word = (value or "").strip().lower()
+    if word not in words:
+        raise UserError(f"{variable}: '{value}' is neither on nor off; make it 1 or 0")
+    return words[word]
 
 
 def _path(value: str | None) -> Path | None:

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
-from tqdm import tqdm
 
 from larp_core.audio.attempt import Request, crashed, is_unchanged, local_file, make_getter
 from larp_core.audio.configured import configured_sources
@@ -26,6 +25,7 @@ from larp_core.audio.workers import Crashed, map_in_processes
 from larp_core.config import AcquireConfig
 from larp_core.files import make_folder
 from larp_core.paths import DatasetPaths
+from larp_core.progress import progressing
 from larp_core.settings import Settings
 from larp_core.steps import Job, Report
 
@@ -103,8 +103,7 @@ def _get_all(job: Job, requests: list[Request], sources: Sequence[AudioSource], 
             return
         requests = later
         done = map_in_processes(make_getter, arguments, due, isolated=True)
-        progress = tqdm(done, f"{job.dataset}/mp3", len(due), unit="track")
-        for request, found in progress:
+        for request, found in progressing(done, f"{job.dataset}/mp3", len(due), "track"):
             entry = crashed(request, sources) if isinstance(found, Crashed) else found
             ledger.record(entry)
             if entry.is_retriable:
@@ -154,12 +153,9 @@ class _Notices:
 
 
 def _tracks_of(paths: DatasetPaths) -> list[Track]:
+    """What sources may look by: the dataset's names and lengths, and Spotify's where it was asked for missing ones."""
     names = ["track_id", "track_uri", "track_name", "artist_name", "duration_ms"]
-    rows = pl.read_parquet(paths.split_tracks, columns=["track_id"]).join(
-        pl.read_parquet(paths.tracks, columns=names), on="track_id", how="left", validate="1:1"
-    )
-    plausible = pl.when(pl.col("duration_ms") > 0).then(pl.col("duration_ms"))
-    rows = rows.with_columns(pl.col(pl.String).fill_null(""), duration_ms=plausible)
+    rows = pl.read_parquet(paths.metadata, columns=names).with_columns(pl.col(pl.String).fill_null(""))
     return [Track(**row) for row in rows.iter_rows(named=True)]
 
 

@@ -14,6 +14,7 @@ import pytest
 from larp_core.__main__ import main
 from larp_core.audio.pacing import Gate
 from larp_core.audio.sources import Outcome
+from larp_core.data.spotify_answers import SpotifyAnswers
 from larp_core.doctor import Finding, examine
 from larp_core.settings import Settings, make_settings
 
@@ -43,7 +44,7 @@ def test_what_is_missing_makes_it_fail(tmp_path: Path, capsys: pytest.CaptureFix
     options = ["--mpd-dir", str(tmp_path), "--audio-sources", "youtube", "--cookies-file", str(cookies)]
     assert main(["doctor", "--data-dir", str(tmp_path / "data"), *options]) == 1
     out = capsys.readouterr().out
-    assert "TODO cookies: " in out and "export it in that format" in out
+    assert "fix cookies: " in out and "export it in that format" in out
     assert main(["doctor", "--data-dir", str(tmp_path / "data"), "--audio-sources", "radio"]) == 2
     assert "unknown source 'radio'; choose from folder, urls, youtube" in capsys.readouterr().err
 
@@ -79,7 +80,7 @@ def test_a_pause_is_told(tmp_path: Path) -> None:
     assert finding(settings, "pauses").is_fine
     Gate(settings.shared.audio_sources / "youtube.json").heard(Outcome("bot_check", detail="not a bot?"), "x")
     told = finding(settings, "pauses")
-    assert not told.is_fine and "youtube is paused until" in told.says and "delete the files in" in told.says
+    assert not told.is_fine and "youtube is paused until" in told.says and "youtube.json" in told.says
 
 
 def test_the_disk_is_judged_by_the_tracks_without_audio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,3 +112,24 @@ def test_programs_that_do_not_run_are_told(tmp_path: Path, monkeypatch: pytest.M
     assert not told.is_fine and "--force-reinstall deno" in told.says
     assert finding(settings_of(tmp_path), "JavaScript runtime").is_fine
     assert not finding(settings_of(tmp_path), "ffmpeg").is_fine
+
+
+def test_what_spotify_needs_and_has_said_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPOTIPY_CLIENT_ID", raising=False)
+    assert finding(settings_of(tmp_path), "Spotify").says.startswith("off: ")
+    settings = settings_of(tmp_path, spotify="1")
+    told = finding(settings, "Spotify")
+    assert not told.is_fine and "set both, or unset LARP_SPOTIFY" in told.says
+    demo = make_settings(data_dir=str(tmp_path / "data"), spotify="1")
+    assert finding(demo, "Spotify") == Finding("Spotify", True, "on, and not asked: the demo world has its own names")
+    monkeypatch.setenv("SPOTIPY_CLIENT_ID", "me")
+    monkeypatch.setenv("SPOTIPY_CLIENT_SECRET", "hush")
+    told = finding(settings, "Spotify")
+    assert told.is_fine and "terms forbid training" in told.says and "nothing has been asked yet" in told.says
+    with SpotifyAnswers(settings.shared.spotify / "answers.sqlite") as answers:
+        answers.record({"a": {"name": "A"}, "b": None})
+    assert finding(settings, "Spotify").says.endswith("answers kept: 1 not_found, 1 ok")
+    Gate(settings.shared.spotify / "spotify.json").heard(Outcome("rate_limited", detail="HTTP 429"), "x")
+    assert "spotify is paused until" in finding(settings, "pauses").says
+    (settings.shared.spotify / "answers.sqlite").write_bytes(b"x" * 2_000)
+    assert "delete the file" in finding(settings, "Spotify").says

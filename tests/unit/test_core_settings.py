@@ -20,6 +20,7 @@ from larp_core.settings import (
     Settings,
     make_settings,
     settings_from,
+    spotify_credentials,
 )
 
 
@@ -108,3 +109,20 @@ def test_audio_settings_that_cannot_be_are_refused(tmp_path, options, message):
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"LARP_COOKIES_FILE: .*/gone is not a file; correct it, or unset"):
         settings_from({"LARP_DATA": str(tmp_path), "LARP_COOKIES_FILE": str(tmp_path / "gone")})
+
+
+@pytest.mark.parametrize(("word", "expected"), [("1", True), ("True", True), (" on ", True), ("", False), ("0", False)])
+def test_spotify_is_off_unless_turned_on(tmp_path, word, expected):
+    assert make_settings(data_dir=str(tmp_path)).spotify is False
+    assert make_settings(data_dir=str(tmp_path), spotify=word).spotify is expected
+
+
+def test_a_switch_is_on_or_off(tmp_path):
+    with pytest.raises(UserError, match="LARP_SPOTIFY: 'perhaps' is neither on nor off; make it 1 or 0"):
+        settings_from({"LARP_DATA": str(tmp_path), "LARP_SPOTIFY": "perhaps"})
+
+
+def test_credentials_show_in_no_print():
+    found = spotify_credentials({"SPOTIPY_CLIENT_ID": " me ", "SPOTIPY_CLIENT_SECRET": "hush"})
+    assert (found.client_id, found.client_secret, repr(found)) == ("me", "hush", "SpotifyCredentials()")
+    assert spotify_credentials({"SPOTIPY_CLIENT_ID": "me"}) is None

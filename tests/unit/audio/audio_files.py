@@ -50,7 +50,7 @@ def write_audio(
 
 
 def write_tracks(job: Job, uris: list[str]) -> None:
-    """`tracks.parquet` and the split of a dataset with these tracks, ids in the order given."""
+    """`tracks.parquet`, the split and `metadata.parquet` of a dataset with these tracks, ids in the order given."""
     count = len(uris)
     tracks = pl.DataFrame(
         {
@@ -63,6 +63,7 @@ def write_tracks(job: Job, uris: list[str]) -> None:
     )
     job.paths.split_tracks.parent.mkdir(parents=True, exist_ok=True)
     tracks.write_parquet(job.paths.tracks)
+    tracks.write_parquet(job.paths.metadata)
     tracks.select("track_id", split=pl.lit("train")).write_parquet(job.paths.split_tracks)
 
 

@@ -212,7 +212,8 @@ def test_no_tracks_make_an_empty_ledger(tmp_path: Path) -> None:
 
 def test_tracks_that_left_the_split_leave_the_ledger(demo: Job) -> None:
     acquire_audio(demo)
-    pl.DataFrame({"track_id": pl.Series([0, 5], dtype=pl.Int32)}).write_parquet(demo.paths.split_tracks)
+    metadata = pl.read_parquet(demo.paths.metadata)
+    metadata.filter(pl.col("track_id").is_in([0, 5])).write_parquet(demo.paths.metadata)
     acquire_audio(demo)
     assert list(read_entries(demo.paths.ledger)) == [URIS[0], URIS[5]]
 

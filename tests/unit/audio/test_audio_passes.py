@@ -72,8 +72,8 @@ def use(
 
 
 def with_durations(job: Job, durations_ms: list[int | None]) -> None:
-    tracks = pl.read_parquet(job.paths.tracks)
-    tracks.with_columns(duration_ms=pl.Series(durations_ms, dtype=pl.Int32)).write_parquet(job.paths.tracks)
+    tracks = pl.read_parquet(job.paths.metadata)
+    tracks.with_columns(duration_ms=pl.Series(durations_ms, dtype=pl.Int32)).write_parquet(job.paths.metadata)
 
 
 def test_what_one_source_lacks_the_next_is_asked_for(

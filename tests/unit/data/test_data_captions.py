@@ -118,7 +118,7 @@ def test_files_of_metadata_and_captions(tmp_path, run_steps):
     job = run_steps("captions", tmp_path / "mpd", split=everywhere, caption=CaptionConfig("{track} / {artist}"))
     metadata, captions = pl.read_parquet(job.paths.metadata), pl.read_parquet(job.paths.captions)
     assert metadata["track_id"].to_list() == pl.read_parquet(job.paths.split_tracks)["track_id"].to_list()
-    assert set(metadata["source"]) == {"MPD slices", None}
+    assert set(metadata["track_name_from"]) == {"MPD slices", None}
     assert captions.height == metadata.height - 1
     assert job.work().facts["tracks_without_caption"] == 1
     assert captions.filter(track_id=0)["caption"].item() == "Song 0 / Artist 0"
