@@ -28,6 +28,13 @@ UNTRAINED = {
     "htsat": "The audio tower alone, as it was before training on this dataset.",
 }
 ENCODERS = (*UNTRAINED, *TRAINED)
+FUSED = ("larp_tpc_fusion",)
+"""Encoders that have learned how a playlist's tracks become one vector."""
+
+
+def fuses_playlists(job: Job) -> bool:
+    """Whether this job's encoder is asked for vectors of playlists, beside those of tracks."""
+    return job.encoder in FUSED and job.recipe.evaluation.playlist_vector == "fusion"
 
 
 def _after(*names: str) -> Any:
@@ -116,6 +123,16 @@ def _trained(name: str, summary: str, parent: str | None) -> Step:
     )
 
 
+def _embedded(job: Job) -> list[Path]:
+    playlists = [job.paths.playlist_embeddings(job.encoder)] if fuses_playlists(job) else []
+    return [job.paths.embeddings(job.encoder), *playlists]
+
+
+def _fused_config(job: Job) -> dict[str, Any]:
+    """What a trained encoder's embeddings depend on beside its weights."""
+    return {"playlist_vector": "fusion"} if fuses_playlists(job) else {}
+
+
 def _embeddings(encoder: str) -> Step:
     model = [encoder] if encoder in TRAINED else []
     return Step(
@@ -123,8 +140,8 @@ def _embeddings(encoder: str) -> Step:
         f"One vector a track from {encoder}, for every track of the split.",
         "larp_core.encoders.embed:embed_tracks",
         upstream=_after("captions", "mels", "cold_start_split", *model),
-        outputs=lambda job: [job.paths.embeddings(encoder)],
-        config=_recipe("model", "training") if encoder not in TRAINED else _recipe(),
+        outputs=_embedded,
+        config=_recipe("model", "training") if encoder not in TRAINED else _fused_config,
         torch=encoder != "mel_statistics",
     )
 

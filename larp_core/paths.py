@@ -174,6 +174,10 @@ class DatasetPaths:
     def embeddings(self, encoder: str) -> Path:
         return self.root / "embeddings" / f"{encoder}.parquet"
 
+    def playlist_embeddings(self, encoder: str) -> Path:
+        """`playlist_id, vector` of held-out playlists; only where `evaluation.playlist_vector` is `fusion`."""
+        return self.root / "embeddings" / f"{encoder}_playlists.parquet"
+
     def scores(self, encoder: str) -> Path:
         return self.root / "scores" / f"{encoder}.parquet"
 

@@ -7,6 +7,7 @@ intervals. An encoder whose weights were missing leaves all three empty, with th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from larp_core.benchmark.bootstrap import bootstrap_intervals
 from larp_core.benchmark.holdouts import Holdouts, load_holdouts
 from larp_core.benchmark.metadata_rows import metadata_frames, metadata_rankings, oracle_frame, random_frame
 from larp_core.benchmark.names import ORACLE, RANDOM
+from larp_core.benchmark.playlist_vectors import load_playlist_vectors
 from larp_core.benchmark.rankings import Rankings, values_of, write_rankings
 from larp_core.benchmark.recommenders.catalogue import recommenders_of
 from larp_core.benchmark.recommenders.recommender import Inputs
@@ -23,6 +25,7 @@ from larp_core.benchmark.score_table import MISSING, report_rows
 from larp_core.benchmark.vectors import load_vectors
 from larp_core.config import EvaluationConfig
 from larp_core.files import write_parquet
+from larp_core.graph_of_steps import fuses_playlists
 from larp_core.paths import DatasetPaths
 from larp_core.steps import Job, Report
 
@@ -56,6 +59,8 @@ def score_encoder(job: Job) -> Report:
         return Report(0, facts={MISSING: footer[MISSING]})
     inputs = load_inputs(job.paths, job.encoder)
     evaluation = job.recipe.evaluation
+    if fuses_playlists(job):
+        inputs = replace(inputs, playlists=load_playlist_vectors(job.paths.playlist_embeddings(job.encoder)))
     rankings = {}
     for recommender in recommenders_of(job.recipe):
         rank = recommender.fit(inputs, evaluation.seed)

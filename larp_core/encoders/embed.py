@@ -12,8 +12,9 @@ import numpy as np
 import polars as pl
 
 from larp_core.encoders.embedded import Embedded
+from larp_core.encoders.playlists import write_fused_playlists
 from larp_core.files import write_parquet
-from larp_core.graph_of_steps import TRAINED
+from larp_core.graph_of_steps import TRAINED, fuses_playlists
 from larp_core.steps import Job, Report
 
 _EXTRACTORS = {
@@ -27,7 +28,8 @@ _EXTRACTORS = {
 def embed_tracks(job: Job) -> Report:
     """Writes `embeddings/<encoder>.parquet`: `track_id, vector`, and from two-tower models `audio_vector, text_vector`.
 
-    Tracks that the encoder cannot see (no clip for an audio tower, say) have no row.
+    Tracks that the encoder cannot see (no clip for an audio tower, say) have no row. Where the recipe asks for them,
+    an encoder with a trained fusion writes held-out playlists beside, see `larp_core.encoders.playlists`.
     """
     module, function = _EXTRACTORS[job.encoder].split(":")
     track_ids = pl.read_parquet(job.paths.split_tracks)["track_id"].sort().to_numpy()
@@ -37,6 +39,8 @@ def embed_tracks(job: Job) -> Report:
         columns[name] = _lists(vectors).zip_with(pl.Series(present), pl.Series([None], dtype=pl.List(pl.Float32)))
     metadata = {"weights_sha256": embedded.weights_sha256, "pretrained": str(embedded.pretrained).lower()}
     write_parquet(pl.DataFrame(columns), job.paths.embeddings(job.encoder), metadata)
+    if fuses_playlists(job):
+        write_fused_playlists(job, embedded)
     return Report(
         num_rows=len(embedded.track_ids),
         facts={

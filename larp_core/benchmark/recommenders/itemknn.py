@@ -16,6 +16,7 @@ from larp_core.benchmark.holdouts import Holdouts
 from larp_core.benchmark.metrics import evaluate_ranking, values_frame
 from larp_core.benchmark.names import ITEMKNN
 from larp_core.benchmark.nearest import NOBODY, Vectors, lengths, nearest
+from larp_core.benchmark.playlist_vectors import PlaylistVectors
 from larp_core.benchmark.ranking import NO_TRACK, rows_of
 from larp_core.benchmark.recommenders.recommender import Inputs, Ranker
 from larp_core.benchmark.recommenders.similarities import prepare
@@ -40,10 +41,20 @@ class ItemKnn:
         check_vectors(inputs.track_ids, inputs.vectors)
         prepared = prepare(self.similarity, inputs.vectors, inputs.is_train)
         unit = self.similarity != "dot"
-        return lambda holdouts, k: rank(holdouts, inputs.track_ids, prepared, k, unit=unit)
+        # Centred and whitened vectors lie elsewhere than those that the playlists were made of.
+        playlists = inputs.playlists if self.similarity in ("dot", "cosine") else None
+        return lambda holdouts, k: rank(holdouts, inputs.track_ids, prepared, k, unit=unit, playlists=playlists)
 
 
-def rank(holdouts: Holdouts, track_ids: np.ndarray, vectors: np.ndarray, k: int, *, unit: bool = True) -> np.ndarray:
+def rank(
+    holdouts: Holdouts,
+    track_ids: np.ndarray,
+    vectors: np.ndarray,
+    k: int,
+    *,
+    unit: bool = True,
+    playlists: PlaylistVectors | None = None,
+) -> np.ndarray:
     """The k nearest candidates of each playlist, best first: int32 [P, k], -1 where there are fewer than k.
 
     Near means cosine, or inner product where `unit` is off. Scores, the latter as a share of the largest possible, are
@@ -53,6 +64,7 @@ def rank(holdouts: Holdouts, track_ids: np.ndarray, vectors: np.ndarray, k: int,
     Args:
         track_ids: [M], distinct, any order; need not cover the candidates.
         vectors: float [M, D].
+        playlists: vectors of playlists, in place of the means of their seeds.
 
     Raises:
         ValueError: shapes that don't fit, or a vector that is not finite.
@@ -67,6 +79,8 @@ def rank(holdouts: Holdouts, track_ids: np.ndarray, vectors: np.ndarray, k: int,
     has_vector = rows[columns] >= 0
     owners_known, columns_known = owners[has_vector], columns[has_vector]
     queries, filled = _directions(vectors, owners_known, rows[columns_known], len(holdouts.seeds))
+    if playlists is not None:
+        queries = playlists.of(holdouts.playlist_ids, queries)
     left_out = owners_known, np.searchsorted(known, columns_known)
     best, _ = nearest(queries, searched, left_out, k)
     places = np.where(best == NOBODY, len(candidates), np.append(known, 0)[best])

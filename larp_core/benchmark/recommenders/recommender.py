@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from larp_core.benchmark.holdouts import Holdouts
+from larp_core.benchmark.playlist_vectors import PlaylistVectors
 
 Ranker = Callable[[Holdouts, int], np.ndarray]
 """`rank(holdouts, k)`: the k best candidates of each playlist given its seeds, best first: int32 [P, k], -1 where there
@@ -26,11 +27,13 @@ class Inputs:
         track_ids: int32 [M], distinct, of all splits; need not cover any of them.
         vectors: float32 [M, D].
         is_train: bool [M].
+        playlists: held-out playlists' own vectors, in place of their seeds' mean, where the recipe asks for them.
     """
 
     track_ids: np.ndarray
     vectors: np.ndarray
     is_train: np.ndarray
+    playlists: PlaylistVectors | None = None
 
 
 class Recommender(Protocol):
