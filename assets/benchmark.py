@@ -25,6 +25,9 @@ KINDS = {
     "table_1": {"parquet", "markdown"},
     "table_2": {"parquet", "markdown"},
     "table_3": {"parquet", "markdown"},
+    "list_metrics": {"parquet", "markdown"},
+    "slices": {"parquet", "markdown"},
+    "differences": {"parquet", "markdown"},
     "figure_5": {"matplotlib", "png"},
 }
 """Step: what the UI shows that it is made of."""

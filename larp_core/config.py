@@ -301,3 +301,16 @@ class EvaluationConfig:
     similarity: Similarity = "cosine"
     playlist_vector: Literal["mean", "fusion"] = "mean"
     seed: int = 42
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """What the reports beside the tables look at.
+
+    Attributes:
+        seed_counts: numbers of seeds that recommenders are shown in place of all; playlists with fewer take no part.
+        neighbour_counts: the |J| that figure 4 trains the last stage with.
+    """
+
+    seed_counts: tuple[int, ...] = (1, 5, 10, 30, 100)
+    neighbour_counts: tuple[int, ...] = (1, 5, 10, 30)

@@ -173,6 +173,7 @@ def _reports(*names: str) -> Any:
     return lambda job: [job.settings.shared.reports / name for name in names]
 
 
+ALL_EMBEDDINGS = tuple(f"embeddings/{encoder}" for encoder in ENCODERS)
 ALL_SCORES = ("scores/metadata", *(f"scores/{encoder}" for encoder in ENCODERS))
 
 _STEPS = [
@@ -310,6 +311,33 @@ _STEPS = [
         "larp_core.benchmark.tables:build_table_3",
         upstream=_after(*ALL_SCORES),
         outputs=_reports("table_3.parquet", "table_3.md"),
+        shared=True,
+    ),
+    Step(
+        "list_metrics",
+        "What each row's lists are like: artists and albums found, coverage, novelty, similarity.",
+        "larp_core.benchmark.list_table:build_list_metrics",
+        upstream=_after("playlists", "cold_start_split", "metadata", *ALL_EMBEDDINGS, *ALL_SCORES),
+        outputs=_reports("list_metrics.parquet", "list_metrics.md"),
+        config=_recipe("evaluation"),
+        shared=True,
+    ),
+    Step(
+        "slices",
+        "Recall by homogeneity, popularity of the artist, audio and number of seeds shown.",
+        "larp_core.benchmark.slice_table:build_slices",
+        upstream=_after("playlists", "cold_start_split", "metadata", "captions", "mels", *ALL_EMBEDDINGS, *ALL_SCORES),
+        outputs=_reports("slices.parquet", "slices.md"),
+        config=_recipe("evaluation", "report"),
+        shared=True,
+    ),
+    Step(
+        "differences",
+        "LARP's rows minus every other on the same playlists, with intervals.",
+        "larp_core.benchmark.differences:build_differences",
+        upstream=_after(*ALL_SCORES),
+        outputs=_reports("differences.parquet", "differences.md"),
+        config=_recipe("evaluation"),
         shared=True,
     ),
     Step(

@@ -16,6 +16,7 @@ from larp_core.config import (
     EvaluationConfig,
     IngestConfig,
     ModelConfig,
+    ReportConfig,
     SplitConfig,
     SpotifyConfig,
     TextTowerConfig,
@@ -39,6 +40,7 @@ class Recipe:
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
 
 
 def _epochs(wtc: int, ttc: int, stage_3: int, clap_ft: int) -> tuple[tuple[str, int], ...]:

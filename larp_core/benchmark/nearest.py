@@ -1,4 +1,4 @@
-"""The k nearest vectors to each of many, exactly, without ever holding all scores: found in float32, decided in float64.
+"""The k nearest vectors to each of many, exactly, without holding all scores: found in float32, decided in float64.
 
 Single precision is twice as fast, but rounds differently on every machine, so it only makes a short list: every
 vector that could be among the k best, given the most that rounding can do to an inner product (Higham, Accuracy and

@@ -62,7 +62,13 @@ def playlist_members(paths: DatasetPaths) -> pl.DataFrame:
 
 
 def homogeneity(paths: DatasetPaths, members: pl.DataFrame) -> tuple[float | None, int]:
-    """Mean over playlists of the mean cosine of all pairs of its tracks' audio vectors, and the number of playlists.
+    """Mean of `playlist_homogeneity`, and the number of playlists that it rests on."""
+    values = list(playlist_homogeneity(paths, members).values())
+    return (float(np.mean(values)) if values else None), len(values)
+
+
+def playlist_homogeneity(paths: DatasetPaths, members: pl.DataFrame) -> dict[int, float]:
+    """Playlist -> mean cosine of all pairs of its tracks' audio vectors.
 
     Audio vectors are `audio_vector` of `embeddings/larp_wtc.parquet`; tracks without one take no part, and neither do
     playlists with fewer than two. For n unit vectors u the mean over pairs is (|sum u|^2 - n) / (n (n - 1)).
@@ -71,13 +77,14 @@ def homogeneity(paths: DatasetPaths, members: pl.DataFrame) -> tuple[float | Non
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     unit = vectors[norms[:, 0] > 0] / norms[norms[:, 0] > 0]
     rows = rows_of(track_ids[norms[:, 0] > 0], members["track_id"].to_numpy())
-    means = []
-    for group in members.with_columns(row=pl.Series(rows)).filter(pl.col("row") >= 0).partition_by("playlist_id"):
+    means = {}
+    heard = members.with_columns(row=pl.Series(rows)).filter(pl.col("row") >= 0)
+    for (playlist_id,), group in heard.partition_by("playlist_id", as_dict=True, maintain_order=True).items():
         n = group.height
         if n >= 2:
             total = unit[group["row"].to_numpy()].sum(axis=0)
-            means.append((total @ total - n) / (n * (n - 1)))
-    return (float(np.mean(means)) if means else None), len(means)
+            means[int(playlist_id)] = float((total @ total - n) / (n * (n - 1)))
+    return means
 
 
 def _read_split(path: Path) -> pl.DataFrame:
