@@ -29,6 +29,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from larp_core.audio.clip_shards import SCHEMA as CLIPS
 from larp_core.data.csr import TrainGraph, make_train_graph
 from larp_core.paths import DatasetPaths
 from larp_core.recipes import recipe_named
@@ -142,8 +143,7 @@ def write_world(folder: Path, num_interactions: int, seed: int = 7) -> dict[str,
             columns = [pa.array(column.astype(np.int32)) for column in (edges[0] + first, *edges[1:])]
             writer.write_table(pa.Table.from_arrays([*columns, pa.nulls(len(edges[0]), schema[3].type)], schema=schema))
             written += len(edges[0])
-    no_clips = {"track_id": pl.Int32, "start_seconds": pl.Float64, "path": pl.String, "sha256": pl.String}
-    pl.DataFrame(schema=no_clips).write_parquet(paths.clips)
+    pl.DataFrame(schema=CLIPS).write_parquet(paths.clips)
     return {"interactions": written, "playlists": num_playlists, "tracks": num_tracks}
 
 

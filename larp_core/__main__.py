@@ -1,5 +1,6 @@
 """`python -m larp_core run <step> ... --dataset mpd`: steps by hand, with no Dagster.
 
+`--shard 3/16` does one of sixteen shares of a step that can be divided, which a run without it then takes up.
 `python -m larp_core steps` lists them; `doctor` says what a run would miss; `convert` turns a published checkpoint into
 a folder. Inside Dagster the same command reports its progress and result through Pipes.
 """
@@ -52,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             settings = _settings(options, inside_dagster=isinstance(pipes, PipesContext))
             for name in options["steps"]:
-                if (line := _run(name, settings, options["dataset"])) is not None:
+                if (line := _run(name, settings, options["dataset"], options["shard"])) is not None:
                     print(line, flush=True)
             if NUM_PROCESSES > 1:
                 from larp_core.training.processes import leave
@@ -100,13 +101,15 @@ def _settings(options: dict[str, Any], *, inside_dagster: bool) -> Settings:
     return settings_from({} if inside_dagster else os.environ, **given)
 
 
-def _run(name: str, settings: Settings, dataset: str | None) -> str | None:
-    """Runs or reuses a step; returns one line on how it went, on the main process of several."""
+def _run(name: str, settings: Settings, dataset: str | None, shard: str | None) -> str | None:
+    """Runs or reuses a step, or runs a shard of it; returns one line on how it went, on the main process of several."""
     step = step_named(name)
     dataset = "" if step.shared else dataset or settings.datasets[0]
     if dataset and dataset not in settings.datasets:
         raise UserError(f"--dataset {dataset} is not among the configured ones: {', '.join(settings.datasets)}")
     job = Job(step, settings, dataset)
+    if shard is not None:
+        return _run_shard(job, shard)
     if NUM_PROCESSES == 1:
         done = memo.run(job)
     else:
@@ -117,6 +120,16 @@ def _run(name: str, settings: Settings, dataset: str | None) -> str | None:
         done = several
     verb = "unchanged, reused" if done.reused else f"done in {done.seconds:.1f} s"
     return f"{'/'.join(job.key)}: {done.report.num_rows} rows, {verb}"
+
+
+def _run_shard(job: Job, shard: str) -> str:
+    number, slash, count = shard.partition("/")
+    if not (slash and number.isdecimal() and count.isdecimal()):
+        raise UserError(f"--shard {shard}: not a number and a count; write 3/16 for the third of sixteen shards")
+    memo.upstream_digests(job)  # all that it reads from has to be there
+    report = job.work_on_shard(int(number), int(count))
+    facts = ", ".join(f"{name} {value}" for name, value in report.facts.items())
+    return f"{'/'.join(job.key)}: {report.num_rows} rows ({facts})"
 
 
 def _show_progress(pipes: PipesContext) -> None:
@@ -171,6 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run steps one after the other, or reuse their finished runs")
     run.add_argument("steps", nargs="+", metavar="step")
     run.add_argument("--dataset", help=f"{', '.join(DATASETS)}; the first configured one by default")
+    run.add_argument("--shard", metavar="I/N", help="only the I-th of N shares of the work (clips)")
     doctor = commands.add_parser("doctor", help="what a run would miss: programs, disk, cookies, audio sources")
     for variable, name in VARIABLES.items():
         for command in (run, doctor):

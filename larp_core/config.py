@@ -151,13 +151,19 @@ class AcquireConfig:
 
 @dataclass(frozen=True)
 class ClipConfig:
-    """One clip a track. `offsets`: `uniform` between the margins, as in the `released_code`, without margins, or those
-    that the authors published (`paper_lists`, in LARP_PAPER_LISTS_DIR), `uniform` for other tracks."""
+    """Where clips are cut.
+
+    Attributes:
+        offsets: `uniform` between the margins, as in the `released_code`, without margins, or those that the authors
+            published (`paper_lists`, in LARP_PAPER_LISTS_DIR), `uniform` for other tracks.
+        clips_per_track: training hears one of a track's clips an epoch; an embedding is the mean over all of them.
+    """
 
     clip_seconds: float = 10.0
     sample_rate_hz: int = 48_000
     margin_seconds: float = 20.0
     offsets: Literal["uniform", "released_code", "paper_lists"] = "uniform"
+    clips_per_track: int = 1
     seed: int = 42
 
 

@@ -21,8 +21,11 @@ HASH_CHUNK_BYTES = 1 << 20
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, flush: bool = True) -> Iterator[Path]:
     """Yields a temporary path beside `path`; on success it is flushed to disk and renamed to `path`.
+
+    Without `flush` a power cut may leave an empty file under the final name: for those that write many small files and
+    flush them together, before they are recorded anywhere.
 
     The temporary name keeps the suffix, since encoders choose the format by it. On an error nothing is left behind.
 
@@ -33,8 +36,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.stem}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial{path.suffix}")
     try:
         yield partial
-        with partial.open("rb") as handle:
-            os.fsync(handle.fileno())
+        if flush:
+            flush_file(partial)
         partial.replace(path)
     except Exception as error:
         if not _is_full_disk(error):
@@ -42,6 +45,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise UserError(f"{path.parent}: the disk is full; free some space or set LARP_DATA to another disk") from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def flush_file(path: Path) -> None:
+    """Has what was written to a file reach the disk."""
+    with path.open("rb") as handle:
+        os.fsync(handle.fileno())
 
 
 def _is_full_disk(error: Exception) -> bool:

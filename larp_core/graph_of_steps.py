@@ -237,13 +237,15 @@ _STEPS = [
     ),
     Step(
         "clips",
-        "Ten seconds of 48 kHz mono FLAC a track, offset recorded.",
+        "Ten seconds of 48 kHz mono FLAC a clip, one or several a track, offsets recorded.",
         "larp_core.audio.clips:build_clips",
         upstream=_after("mp3"),
         outputs=lambda job: [job.paths.clips],
         config=_recipe("clip"),
         external=_listed_clips,
         again=_has_clips_to_cut,
+        shard="larp_core.audio.clips:build_shard",
+        version=2,
     ),
     Step(
         "captions",
@@ -260,6 +262,7 @@ _STEPS = [
         upstream=_after("clips"),
         outputs=lambda job: [job.paths.mels, job.paths.mel_rows],
         torch=True,
+        version=2,
     ),
     Step(
         "interaction_graph",

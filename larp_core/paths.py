@@ -130,8 +130,13 @@ class DatasetPaths:
 
     @property
     def clips_dir(self) -> Path:
-        """`ab/<track_uri>.flac`."""
+        """`ab/<track_uri>.flac`, a track's further clips `ab/<track_uri>.clip1.flac` and so on."""
         return self.root / "clips"
+
+    @property
+    def clips_in_work(self) -> Path:
+        """`3-of-16.parquet`: the outcomes of a shard, which the step takes up; gone once it has finished."""
+        return self.root / "clips.state"
 
     @property
     def mels(self) -> Path:

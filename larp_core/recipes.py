@@ -78,7 +78,7 @@ RELEASED_CODE = replace(
     name="released_code",
     summary="What the published scripts compute where they differ from the paper: captions, offsets, diagonal targets.",
     caption=CaptionConfig(template="{track} is a song by the artist {artist} on the album {album}"),
-    clip=ClipConfig(offsets="released_code", margin_seconds=0.0),
+    clip=ClipConfig(offsets="released_code", margin_seconds=0.0, clips_per_track=9),
     training=replace(
         PAPER.training,
         adam_betas=(0.9, 0.999),

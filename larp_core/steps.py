@@ -80,6 +80,17 @@ class Job:
         module, function = self.step.work.split(":")
         return getattr(importlib.import_module(module), function)(self)
 
+    def work_on_shard(self, number: int, count: int) -> Report:
+        """One of `count` shares of the work, whose outcome the step's own run takes up.
+
+        Raises:
+            UserError: the step has no shards, or none of that number.
+        """
+        if self.step.shard is None:
+            raise UserError(f"{self.step.name} can't be run in shards; leave --shard out")
+        module, function = self.step.shard.split(":")
+        return getattr(importlib.import_module(module), function)(self, number, count)
+
 
 def _nothing(_: Any) -> list[Any]:
     return []
@@ -106,6 +117,7 @@ class Step:
             goes by the inputs instead.
         torch: True where the work needs torch and so runs in a process of its own.
         shared: True where the step belongs to no dataset.
+        shard: `module:function` that does one of several shares of the work; None where it isn't divided.
         version: raised when the code's meaning changes, so that old outputs are made again.
     """
 
@@ -120,6 +132,7 @@ class Step:
     repeatable: bool = True
     torch: bool = False
     shared: bool = False
+    shard: str | None = None
     version: int = 1
 
 

@@ -48,10 +48,15 @@ def report_of(frame: pl.DataFrame, entries: Collection[Entry], paths: DatasetPat
     )
 
 
+def first_good(frame: pl.DataFrame) -> pl.DataFrame:
+    """A row a track: its first `ok` clip, or else the first that says why there is none."""
+    return frame.sort(pl.col("status") != OK, maintain_order=True).unique("track_id", keep="first", maintain_order=True)
+
+
 def _coverage(frame: pl.DataFrame, entries: Collection[Entry], paths: DatasetPaths) -> list[dict[str, Any]]:
     """A row for each split: its tracks, the share with a clip, and how many ended in each other way."""
     outcomes = {entry.track_id: entry.status for entry in entries} | dict(
-        frame.select("track_id", "status").iter_rows()
+        first_good(frame).select("track_id", "status").iter_rows()
     )
     sides: dict[str, Counter[str]] = {}
     for track_id, split in pl.read_parquet(paths.split_tracks, columns=["track_id", "split"]).iter_rows():

@@ -1,6 +1,7 @@
 """Log-mel spectrograms of the clips, as CLAP's HTS-AT takes them. This module needs torch: it runs in its own process.
 
-`mels.npy` is a float16 array [num_clips, 1001, 64] in dB, ordered by track id; `mels.parquet` tells each track's `row`.
+`mels.npy` is a float16 array [num_clips, 1001, 64] in dB, ordered by track id and, within a track, by the clip's index;
+`mels.parquet` tells each clip's `row`.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def build_mels(job: Job) -> Report:
         UserError: a clip's file that is needed is gone or was changed, or the disk has no room.
     """
     paths = job.paths
-    clips = pl.read_parquet(paths.clips).filter(pl.col("status") == OK).sort("track_id")
+    clips = pl.read_parquet(paths.clips).filter(pl.col("status") == OK).sort("track_id", "clip_index")
     torch.set_num_threads(1)  # several batches at a time, each on one thread, beat one batch on several
     num_computed = 0
     if clips.is_empty():
@@ -91,7 +92,7 @@ def build_mels(job: Job) -> Report:
             np.save(partial, np.empty((0, NUM_FRAMES, NUM_MELS), np.float16))  # can't be mapped into memory
     else:
         num_computed = _fill(MelStore(paths, clips["sha256"].to_list(), (NUM_FRAMES, NUM_MELS)), clips, job)
-    rows = clips.select("track_id", row=pl.int_range(pl.len(), dtype=pl.Int32))
+    rows = clips.select("track_id", "clip_index", row=pl.int_range(pl.len(), dtype=pl.Int32))
     write_parquet(rows, paths.mel_rows)
     return Report(
         num_rows=len(rows),
@@ -156,7 +157,8 @@ def _pictures(rows: pl.DataFrame, paths: DatasetPaths) -> dict[str, str]:
         return {}
     mels = load_mels(paths)
     uri_of = dict(pl.read_parquet(paths.tracks, columns=["track_id", "track_uri"]).iter_rows())
-    shown = rows.gather_every(max(1, len(rows) // NUM_PICTURED)).head(NUM_PICTURED)
+    shown = rows.unique("track_id", keep="first", maintain_order=True)
+    shown = shown.gather_every(max(1, len(shown) // NUM_PICTURED)).head(NUM_PICTURED)
     panels = {
         uri_of[row["track_id"]]: np.asarray(mels[row["row"]], np.float32).T for row in shown.iter_rows(named=True)
     }

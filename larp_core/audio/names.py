@@ -29,6 +29,11 @@ def safe_file_name(track_uri: str) -> str:
     return f"{digest[:16]}.{readable}"
 
 
+def clip_file(folder: Path, track_uri: str, clip_index: int) -> Path:
+    """The first of a track's clips bears the track's name, and the others a number behind it that no track's has."""
+    return track_file(folder, track_uri, f".clip{clip_index}.flac" if clip_index else ".flac")
+
+
 def track_file(folder: Path, track_uri: str, suffix: str) -> Path:
     """`<folder>/<first two characters>/<name><suffix>`: no folder of a large dataset holds too many files."""
     name = safe_file_name(track_uri)

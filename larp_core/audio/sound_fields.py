@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from tqdm import tqdm
 
+from larp_core.audio.clips_report import first_good
 from larp_core.audio.decode import read_clip
 from larp_core.audio.ledger import OK
 from larp_core.audio.workers import Crashed, map_in_processes
@@ -34,8 +35,8 @@ MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
 
 
 def build_sound_fields(paths: DatasetPaths) -> pl.DataFrame:
-    """`track_id` and `SOUND_FIELDS` as text, one row for each `ok` clip; null where a field can't be told."""
-    clips = pl.read_parquet(paths.clips).filter(pl.col("status") == OK)
+    """`track_id` and `SOUND_FIELDS` as text, a row for each track's first `ok` clip; null where they can't be told."""
+    clips = first_good(pl.read_parquet(paths.clips)).filter(pl.col("status") == OK)
     known = _known(paths.sound_fields)
     new = clips.unique("sha256", maintain_order=True).join(known, on="sha256", how="anti")
     items = [(sha256, paths.root / path) for sha256, path in new.select("sha256", "path").iter_rows()]

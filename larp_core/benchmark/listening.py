@@ -13,6 +13,7 @@ from urllib.parse import quote
 import numpy as np
 import polars as pl
 
+from larp_core.audio.clips_report import first_good
 from larp_core.audio.ledger import OK
 from larp_core.benchmark.holdouts import load_holdouts
 from larp_core.benchmark.listening_html import Continuation, Listening, ShownTrack, render
@@ -120,7 +121,8 @@ def _track_maker(paths: DatasetPaths, track_ids: np.ndarray, folder: Path) -> Ca
     """`shown(track_id, is_hit)` for any of `track_ids`: names from the metadata, sound from clips and ledger."""
     wanted = pl.DataFrame({"track_id": np.unique(track_ids)}, schema={"track_id": pl.Int32})
     sound = ["track_id", "status", "detail"]
-    ledger, clips = pl.read_parquet(paths.ledger, columns=sound), pl.read_parquet(paths.clips, columns=[*sound, "path"])
+    ledger = pl.read_parquet(paths.ledger, columns=sound)
+    clips = first_good(pl.read_parquet(paths.clips, columns=[*sound, "path"]))
     names = pl.read_parquet(paths.metadata, columns=["track_id", "track_uri", "track_name", "artist_name"])
     known = wanted.join(names, on="track_id", how="left").join(ledger, on="track_id", how="left")
     rows = known.join(clips, on="track_id", how="left", suffix="_of_clip").rows_by_key(

@@ -40,7 +40,7 @@ CREATE TABLE interactions AS
     ORDER BY i.playlist_id, i.position, i.track_id;
 CREATE TABLE clips AS
     SELECT c.*, t.split
-    FROM read_parquet($clips) c JOIN tracks t USING (track_id) ORDER BY track_id;
+    FROM read_parquet($clips) c JOIN tracks t USING (track_id) ORDER BY track_id, clip_index;
 CREATE VIEW co_occurrence AS
     SELECT a.track_id AS track_a, b.track_id AS track_b, count(*)::INTEGER AS num_playlists
     FROM interactions a JOIN interactions b ON a.playlist_id = b.playlist_id AND a.track_id <> b.track_id
@@ -66,8 +66,9 @@ SELECT track_id FROM interactions GROUP BY track_id ORDER BY count(*) DESC, trac
 """Frequent pairs are looked for among the most popular tracks: all pairs of a full dataset would take minutes."""
 
 SOUND_BY_SPLIT = """
-SELECT t.split, count(*) AS tracks, count(c.path) AS with_clip, round(count(c.path) / count(*), 4) AS share
-FROM tracks t LEFT JOIN clips c USING (track_id) GROUP BY t.split ORDER BY tracks DESC, t.split
+SELECT t.split, count(*) AS tracks, count(c.track_id) AS with_clip, round(count(c.track_id) / count(*), 4) AS share
+FROM tracks t LEFT JOIN (SELECT DISTINCT track_id FROM clips WHERE path IS NOT NULL) c USING (track_id)
+GROUP BY t.split ORDER BY tracks DESC, t.split
 """
 """Under the split policy `paper_lists` this is how many of the authors' tracks have audio."""
 

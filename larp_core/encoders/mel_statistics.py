@@ -12,15 +12,23 @@ SMALLEST_DEVIATION = 1e-6
 
 
 def embed_mel_statistics(job: Job, track_ids: np.ndarray) -> Embedded:
-    """128 numbers a track with a clip: 64 means and 64 deviations in dB, in units of the train split's spread."""
+    """128 numbers a track with a clip: 64 means and 64 deviations in dB, in units of the train split's spread.
+
+    Those of a track with several clips are the means of its clips' numbers.
+    """
     rows = pl.read_parquet(job.paths.mel_rows).join(pl.read_parquet(job.paths.split_tracks), on="track_id")
-    rows = rows.filter(pl.col("track_id").is_in(track_ids)).sort("track_id")
+    rows = rows.filter(pl.col("track_id").is_in(track_ids)).sort("track_id", "row")
     mels = np.load(job.paths.mels, mmap_mode="r" if rows.height else None)
     statistics = np.empty((rows.height, 128), dtype=np.float32)
     for index, row in enumerate(rows["row"]):
         mel = mels[row].astype(np.float32)
         statistics[index] = np.concatenate([mel.mean(0), mel.std(0)])
-    train = statistics[(rows["split"] == "train").to_numpy()]
+    tracks = rows.group_by("track_id", maintain_order=True).agg(pl.col("split").first(), num_clips=pl.len())
+    num_clips = tracks["num_clips"].to_numpy().astype(np.int64)
+    if len(tracks):
+        statistics = np.add.reduceat(statistics, np.cumsum(num_clips) - num_clips)
+        statistics /= num_clips[:, None].astype(np.float32)
+    train = statistics[(tracks["split"] == "train").to_numpy()]
     if len(train):
         statistics = (statistics - train.mean(0)) / np.maximum(train.std(0), SMALLEST_DEVIATION)
-    return Embedded(rows["track_id"].to_numpy(), statistics, weights_sha256="", pretrained=True)
+    return Embedded(tracks["track_id"].to_numpy(), statistics, weights_sha256="", pretrained=True)

@@ -18,11 +18,14 @@ from larp_core.model.vocabulary import make_tokenizer
 from larp_core.steps import Job
 from larp_core.training.encode import INFERENCE_BATCH, autocast, encode_all, track_vectors
 from larp_core.training.stages import on_best_device
-from larp_core.training.track_data import TrackBatch, TrackData, load_captions, load_track_data
+from larp_core.training.track_data import TrackData, load_captions, load_track_data
 
 
 def embed_two_towers(job: Job, track_ids: np.ndarray) -> Embedded:
-    """e = mean(a, t) from `models/<encoder>/` (paper, equation 11), with a and t beside it."""
+    """e = mean(a, t) from `models/<encoder>/` (paper, equation 11), with a and t beside it.
+
+    `encode_all` says what a is where a track has several clips.
+    """
     folder = job.paths.model(job.encoder)
     model = on_best_device(LarpModel.from_pretrained(folder)).eval()
     data = load_track_data(
@@ -46,17 +49,16 @@ def embed_text_tower(job: Job, track_ids: np.ndarray) -> Embedded:
     """BERT's CLS vector [768 at full size]: the weights that training here starts from."""
     model, data = _starting_point(job, track_ids)
     seen = data.has_text.numpy()
-    vectors = _pooled(
-        job, model, data, np.flatnonzero(seen), lambda batch: model.pooled_text(batch.input_ids, batch.attention_mask)
-    )
+    vectors = _pooled(job, model, np.flatnonzero(seen), lambda positions: _latent_of_captions(model, data, positions))
     return Embedded(track_ids[seen], vectors, _state_sha256(model), bool(job.recipe.model.text.pretrained))
 
 
 def embed_audio_tower(job: Job, track_ids: np.ndarray) -> Embedded:
-    """HTS-AT's pooled latent [768 at full size]: the weights that training here starts from."""
+    """HTS-AT's pooled latent [768 at full size], the mean over a track's clips: the weights that training here starts
+    from."""
     model, data = _starting_point(job, track_ids)
     seen = data.mel_rows >= 0
-    vectors = _pooled(job, model, data, np.flatnonzero(seen), lambda batch: model.pooled_audio(batch.input_features))
+    vectors = _pooled(job, model, np.flatnonzero(seen), lambda positions: _mean_latent(model, data, positions))
     return Embedded(track_ids[seen], vectors, _state_sha256(model), bool(job.recipe.model.audio.pretrained))
 
 
@@ -69,15 +71,30 @@ def _starting_point(job: Job, track_ids: np.ndarray) -> tuple[LarpModel, TrackDa
     return model, data
 
 
-def _pooled(
-    job: Job, model: LarpModel, data: TrackData, positions: np.ndarray, tower: Callable[[TrackBatch], Tensor]
-) -> np.ndarray:
+def _latent_of_captions(model: LarpModel, data: TrackData, positions: np.ndarray) -> Tensor:
+    batch = data.batch(positions).to(model.device)
+    return model.pooled_text(batch.input_ids, batch.attention_mask)
+
+
+def _mean_latent(model: LarpModel, data: TrackData, positions: np.ndarray) -> Tensor:
+    """The mean of each track's clips' latents [T, D], for tracks that have a clip."""
+    latents = model.pooled_audio(data.batch(positions).to(model.device).input_features).float()
+    num_clips = torch.ones(len(latents), 1, device=latents.device)
+    for tracks, mels in data.further_clips(positions):
+        tracks = tracks.to(latents.device)
+        latents[tracks] += model.pooled_audio(mels.to(latents.device)).float()
+        num_clips[tracks] += 1
+    return latents / num_clips
+
+
+def _pooled(job: Job, model: LarpModel, positions: np.ndarray, tower: Callable[[np.ndarray], Tensor]) -> np.ndarray:
+    """What a tower gives for the tracks at `positions`, a batch at a time; float32 [N, D]."""
     parts = []
     with torch.inference_mode(), autocast(model.device, job.recipe.training.precision):
         for start in range(0, max(1, len(positions)), INFERENCE_BATCH):
             chunk = positions[start : start + INFERENCE_BATCH]
             if len(chunk):
-                parts.append(tower(data.batch(chunk).to(model.device)).float().cpu().numpy())
+                parts.append(tower(chunk).float().cpu().numpy())
     return np.concatenate(parts) if parts else np.empty((0, 1), dtype=np.float32)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from larp_core.losses.encoded import Features
@@ -60,6 +61,9 @@ def _scattered(
 def encode_all(model: LarpModel, data: TrackData, precision: str, *, shared_out: bool = False) -> Features:
     """Features of every track of `data`, in inference mode; the model's training mode is put back.
 
+    The audio vector of a track with several clips is the mean of its clips' unit vectors, brought to unit length again:
+    it weighs as much beside the caption as that of a single clip.
+
     Args:
         shared_out: every process calls this, encodes some of the tracks and gets all features.
     """
@@ -72,12 +76,22 @@ def encode_all(model: LarpModel, data: TrackData, precision: str, *, shared_out:
     with torch.inference_mode(), autocast(device, precision):
         for chunk in chunks[share::num_shares]:
             part = encode(model, data.batch(chunk).to(device))
-            audio[chunk], text[chunk] = part.audio, part.text
+            audio[chunk], text[chunk] = _over_all_clips(model, data, chunk, part.audio), part.text
     model.train(was_training)
     if num_shares > 1:
         audio, text = processes.summed(audio), processes.summed(text)
     has_audio = torch.from_numpy(data.mel_rows != NO_MEL).to(device)
     return Features(audio, text, has_audio, data.has_text.clone().to(device))
+
+
+def _over_all_clips(model: LarpModel, data: TrackData, positions: np.ndarray, first: Tensor) -> Tensor:
+    """Audio vectors [T, D] of the tracks at `positions`, given those of their first clips."""
+    mean, has_several = first.clone(), torch.zeros(len(first), 1, dtype=torch.bool, device=first.device)
+    for tracks, mels in data.further_clips(positions):
+        tracks = tracks.to(first.device)
+        mean[tracks] += model.get_audio_features(mels.to(first.device))
+        has_several[tracks] = True
+    return torch.where(has_several, functional.normalize(mean, dim=-1), first)
 
 
 def settle_batch_norms(model: LarpModel, data: TrackData, precision: str) -> None:

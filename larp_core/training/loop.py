@@ -121,6 +121,7 @@ class _Trainer:
         """From the batch where the run is to the epoch's last one."""
         progress = self.run.progress
         self.run.objective.train()
+        data = self.data.with_drawn_clips(self.config.seed, progress.epoch)
         draws = self.sampler.epoch(progress.epoch, progress.draws)
         bar = tqdm(
             total=self.sampler.steps_per_epoch,
@@ -133,20 +134,20 @@ class _Trainer:
         with bar:
             while group := list(islice(draws, self.config.gradient_accumulation)):
                 started = time.monotonic()
-                losses = self._step(group)
+                losses = self._step(group, data)
                 progress.seconds += time.monotonic() - started
                 self.watch.step(progress, losses, self.run.learning_rate)
                 bar.update(len(group))
                 self._save_where_due(stop)
 
-    def _step(self, group: list[Draw]) -> dict[str, float]:
+    def _step(self, group: list[Draw], data: TrackData) -> dict[str, float]:
         """One optimiser step on the mean gradient of a group of batches. Returns the last batch's losses."""
         run = self.run
         run.optimizer.zero_grad(set_to_none=True)
         values: dict[str, float] = {}
         for number, draw in enumerate(group, start=1):
             with contextlib.nullcontext() if number == len(group) else run.unsynced():
-                batch = self.data.batch(draw.tracks, processes.rank(), processes.count())
+                batch = data.batch(draw.tracks, processes.rank(), processes.count())
                 batch = batch.with_hidden_tokens(self.config.token_dropout).to(run.objective.model.device)
                 done = run.progress.epoch - 1 + run.progress.draws / self.sampler.steps_per_epoch
                 losses = run.forward(draw, batch, done)
@@ -154,7 +155,7 @@ class _Trainer:
                 run.scaler.scale(loss / len(group)).backward()
             values = {name: value.item() for name, value in losses.items()}
             place = f"epoch {run.progress.epoch}, batch {run.progress.draws + 1}"
-            check_losses(values, draw.tracks, self.data, place)
+            check_losses(values, draw.tracks, data, place)
             run.progress.count(values, len(draw.tracks))
         run.step()
         return values

@@ -5,6 +5,7 @@ Shapes: T tracks, L tokens.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,8 @@ from transformers import PreTrainedTokenizerBase
 from larp_core.paths import DatasetPaths
 
 NO_MEL = -1
+DRAWING_CLIPS = 1
+"""Sets the draws of clips apart from the sampler's, which have the same seed and epoch."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,9 @@ class TrackData:
         track_ids: int32 [N], ascending.
         input_ids, attention_mask: int64 [N, L]; rows of tracks without a caption hold padding only.
         has_text: bool [N].
-        mel_rows: int64 [N], the row in `mels`, NO_MEL where the track has no clip.
+        mel_rows: int64 [N], the row in `mels` of a track's clip, of the first of several; NO_MEL where it has none.
         mels: float16 [num_clips, 1001, 64], usually memory-mapped.
+        num_clips: int64 [N], how many rows from `mel_rows` on are the track's; None where no track has several.
     """
 
     track_ids: np.ndarray
@@ -73,6 +77,28 @@ class TrackData:
     has_text: Tensor
     mel_rows: np.ndarray
     mels: np.ndarray
+    num_clips: np.ndarray | None = None
+
+    def with_drawn_clips(self, seed: int, epoch: int) -> TrackData:
+        """The same tracks with one of its clips each, which follows from seed and epoch: a resumed epoch has the same.
+
+        Where no track has several there is nothing to draw.
+        """
+        if self.num_clips is None:
+            return self
+        draws = np.random.default_rng([seed, epoch, DRAWING_CLIPS]).random(len(self.mel_rows))
+        return replace(self, mel_rows=self.mel_rows + (draws * self.num_clips).astype(np.int64), num_clips=None)
+
+    def further_clips(self, positions: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
+        """All clips but the first of the tracks at `positions` [T], a clip a track at a time.
+
+        Yields: which of the T tracks have one more, int64 [M], and the clips' float32 [M, 1, 1001, 64].
+        """
+        counts = np.zeros(0, np.int64) if self.num_clips is None else self.num_clips[positions]
+        for index in range(1, counts.max(initial=0)):
+            tracks = np.flatnonzero(counts > index)
+            mels = np.asarray(self.mels[self.mel_rows[positions[tracks]] + index], dtype=np.float32)
+            yield torch.from_numpy(tracks), torch.from_numpy(mels).unsqueeze(1)
 
     def batch(self, positions: np.ndarray, share: int = 0, num_shares: int = 1) -> TrackBatch:
         """The inputs of the tracks at `positions` [T], or one share of them; captions are cut to the longest of all."""
@@ -111,7 +137,9 @@ def load_track_data(
     """The inputs of `track_ids` (ascending int32)."""
     tracks = pl.DataFrame({"track_id": track_ids}, schema={"track_id": pl.Int32})
     captions = tracks.join(pl.read_parquet(paths.captions), on="track_id", how="left", maintain_order="left")["caption"]
-    rows = tracks.join(pl.read_parquet(paths.mel_rows), on="track_id", how="left", maintain_order="left")["row"]
+    clips = pl.read_parquet(paths.mel_rows).group_by("track_id").agg(pl.col("row").min(), num_clips=pl.len())
+    sound = tracks.join(clips, on="track_id", how="left", maintain_order="left")
+    num_clips = sound["num_clips"].fill_null(0).to_numpy().astype(np.int64)
     tokens = _tokenize(tokenizer, captions.fill_null("").to_list(), max_tokens)
     has_text = torch.from_numpy(captions.is_not_null().to_numpy().copy())
     return TrackData(
@@ -119,8 +147,9 @@ def load_track_data(
         input_ids=tokens["input_ids"],
         attention_mask=tokens["attention_mask"],
         has_text=has_text,
-        mel_rows=rows.fill_null(NO_MEL).to_numpy().astype(np.int64),
+        mel_rows=sound["row"].fill_null(NO_MEL).to_numpy().astype(np.int64),
         mels=mels,
+        num_clips=num_clips if num_clips.max(initial=0) > 1 else None,
     )
 
 

@@ -20,7 +20,8 @@ from larp_core import memo
 from larp_core.audio import clips as clips_module
 from larp_core.audio import workers
 from larp_core.audio.acquire import acquire_audio
-from larp_core.audio.clips import SCHEMA, build_clips, resample, warning_of
+from larp_core.audio.clips import SCHEMA, build_clips
+from larp_core.audio.cutting import CUTTER_VERSION, resample, warning_of
 from larp_core.audio.ledger import Entry, Ledger, read_entries
 from larp_core.audio.offsets import NoClip, start_of_clip
 from larp_core.config import ClipConfig
@@ -127,7 +128,7 @@ def test_what_has_changed_is_cut_again(
         shutil.copy(mp3_of(12.0), job.settings.audio_dir / "long.mp3")
         acquire_audio(job)
     elif change == "cutter changed":
-        monkeypatch.setattr(clips_module, "CUTTER_VERSION", 2)
+        monkeypatch.setattr(clips_module, "CUTTER_VERSION", CUTTER_VERSION + 1)
     else:
         recipe = replace(job.recipe, clip=replace(job.recipe.clip, seed=1))
         job = Job(job.step, replace(job.settings, recipe=recipe), job.dataset)

@@ -14,7 +14,8 @@ from audio_files import chirp, job_of, write_tracks
 from transformers import ClapFeatureExtractor
 
 from larp_core.audio.acquire import acquire_audio
-from larp_core.audio.clips import build_clips, resample
+from larp_core.audio.clips import build_clips
+from larp_core.audio.cutting import resample
 from larp_core.audio.decode import measure, read_window
 from larp_core.audio.mels import build_mels, load_mels, log_mel
 from larp_core.config import ClipConfig
@@ -94,7 +95,7 @@ def test_rows_are_the_clips_in_the_order_of_ids(built: tuple[Job, Report]) -> No
     mels, rows = load_mels(job.paths), pl.read_parquet(job.paths.mel_rows)
     assert (mels.shape, mels.dtype) == ((19, 1001, 64), np.float16)
     assert isinstance(mels, np.memmap)
-    assert rows.schema == pl.Schema({"track_id": pl.Int32, "row": pl.Int32})
+    assert rows.schema == pl.Schema({"track_id": pl.Int32, "clip_index": pl.Int32, "row": pl.Int32})
     assert rows["track_id"].to_list() == [i for i in range(20) if i != 7]
     assert rows["row"].to_list() == list(range(19))
     clips = pl.read_parquet(job.paths.clips)

@@ -77,6 +77,8 @@ def write_sound(paths: DatasetPaths, track_ids: list[int]) -> None:
             detail = "silent" if track_id % 8 == SILENT else ""
             clips.append({"track_id": track_id, "status": "ok", "detail": detail})
             clips[-1]["path"] = str(path.relative_to(paths.root))
+            # Of several clips the page plays the first.
+            clips.append(clips[-1] | {"clip_index": 1, "path": "clips/another.flac"})
     write_parquet(pl.DataFrame(ledger, schema=LEDGER), paths.ledger)
     write_parquet(pl.DataFrame(clips, schema=CLIPS), paths.clips)
 

@@ -11,13 +11,13 @@ from typing import Any
 import polars as pl
 import pytest
 
+from larp_core.audio.clip_shards import SCHEMA as CLIPS_SCHEMA
 from larp_core.config import SplitConfig
 from larp_core.recipes import DEMO
 from larp_core.settings import Settings
 from larp_core.steps import Job, step_named
 
 DATA_STEPS = ("source", "playlists", "cold_start_split", "metadata", "captions")
-CLIPS_SCHEMA = {"track_id": pl.Int32, "start_seconds": pl.Float64, "path": pl.String, "sha256": pl.String}
 
 
 @pytest.fixture(scope="session")

@@ -194,9 +194,10 @@ def test_a_report_with_the_most_frequent_pairs(graph_job):
 
 
 def test_sound_is_counted_by_split(graph_job):
-    """Every third track has a clip, and one in six was tried in vain."""
+    """Every third track has two clips, and one in six was tried in vain."""
     ids = pl.read_parquet(graph_job.paths.split_tracks)
     clips = ids.select("track_id", start_seconds=pl.lit(1.0), path=pl.format("clips/{}.flac", "track_id"))
+    clips = pl.concat([clips.with_columns(clip_index=pl.lit(index, pl.Int32)) for index in (0, 1)])
     clips = clips.with_columns(path=pl.when(pl.col("track_id") % 6 > 0).then("path"), sha256=pl.lit("x"))
     clips.filter(pl.col("track_id") % 3 == 0).write_parquet(graph_job.paths.clips)
     for row in graph_job.work().tables["sound by split"]:
