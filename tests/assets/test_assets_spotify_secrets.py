@@ -79,7 +79,7 @@ def test_a_run_in_dagster_shows_none(
     assets = [asset_of(job, group="lfm_ingest", kinds=set()) for job in jobs]
     home = tmp_path / "instance"
     home.mkdir()
-    with dg.DagsterInstance.local_temp(str(home)) as instance:
+    with dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}}) as instance:
         done = dg.materialize(assets, resources=resources_of(jobs[0].settings), instance=instance)
         assert done.success
         events = repr([record for record in instance.all_logs(done.run_id)])
