@@ -276,12 +276,12 @@ _STEPS = [
     *(_embeddings(encoder) for encoder in ENCODERS),
     Step(
         "scores/metadata",
-        "Rows without a model: random, oracle, same artist, artist + album, caption TF-IDF.",
+        "Rows without a model: random, oracle, same artist, artist + album, artist co-occurrence, caption TF-IDF.",
         "larp_core.benchmark.scores:score_metadata_rows",
-        upstream=_after("captions", "metadata", "cold_start_split"),
+        upstream=_after("playlists", "captions", "metadata", "cold_start_split"),
         outputs=_scores_of("metadata"),
         config=_recipe("evaluation"),
-        version=2,
+        version=3,
     ),
     *(_scores(encoder) for encoder in ENCODERS),
     Step(

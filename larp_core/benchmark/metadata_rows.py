@@ -1,4 +1,4 @@
-"""The rows without a model: random, oracle, same artist, artist + album, caption TF-IDF.
+"""The rows without a model: random, oracle, same artist, artist + album, artist co-occurrence, caption TF-IDF.
 
 On real playlists the metadata rows are hard to beat, so a table without them flatters every encoder.
 """
@@ -10,15 +10,23 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from larp_core.benchmark.artist_affinity import artist_affinity_score, choose_shrinkage
 from larp_core.benchmark.holdouts import Holdouts
+from larp_core.benchmark.metadata_keys import NO_KEY, track_keys
 from larp_core.benchmark.metrics import oracle_values, random_values, values_frame
-from larp_core.benchmark.names import ARTIST_AND_ALBUM, CAPTION_TFIDF, ORACLE, RANDOM, SAME_ARTIST
+from larp_core.benchmark.names import (
+    ARTIST_AND_ALBUM,
+    ARTIST_CO_OCCURRENCE,
+    CAPTION_TFIDF,
+    ORACLE,
+    RANDOM,
+    SAME_ARTIST,
+)
 from larp_core.benchmark.ranking import ScoreChunk, rank_by
 from larp_core.benchmark.rankings import Rankings, values_of
 from larp_core.paths import DatasetPaths
 
 COSINE_DECIMALS = 9
-NO_KEY = -1
 
 
 def random_frame(holdouts: Holdouts, ks: Sequence[int]) -> pl.DataFrame:
@@ -32,14 +40,21 @@ def oracle_frame(holdouts: Holdouts, ks: Sequence[int]) -> pl.DataFrame:
     return values_frame(holdouts.playlist_ids, oracle_values(holdouts.num_targets, ks), ks)
 
 
-def metadata_rankings(paths: DatasetPaths, holdouts: Holdouts, k: int) -> Rankings:
-    """Row name -> ranked lists int32 [1, P, k], in the order in which tables show the rows."""
+def metadata_rankings(paths: DatasetPaths, holdouts: Holdouts, k: int, shrinkage: float | None = None) -> Rankings:
+    """Row name -> ranked lists int32 [1, P, k], in the order in which tables show the rows.
+
+    `shrinkage` is that of the artists' affinity, see `larp_core.benchmark.artist_affinity`; by default what validation
+    chooses.
+    """
+    if shrinkage is None:
+        shrinkage, _ = choose_shrinkage(paths)
     candidates = holdouts.in_hash_order
     artists, albums = track_keys(paths, candidates)
     scorers = {
-        SAME_ARTIST: _shared_key_score([artists]),
-        ARTIST_AND_ALBUM: _shared_key_score([artists, albums]),
-        CAPTION_TFIDF: _tfidf_score(*_captions(paths, candidates)),
+        SAME_ARTIST: shared_key_score([artists]),
+        ARTIST_AND_ALBUM: shared_key_score([artists, albums]),
+        ARTIST_CO_OCCURRENCE: artist_affinity_score(paths, candidates, shrinkage),
+        CAPTION_TFIDF: tfidf_score(*captions_of(paths, candidates)),
     }
     return {name: rank_by(holdouts, candidates, score, k)[None] for name, score in scorers.items()}
 
@@ -50,37 +65,7 @@ def metadata_frames(rankings: Rankings, holdouts: Holdouts, ks: Sequence[int]) -
     return frames | {name: values_of(lists, holdouts, ks) for name, lists in rankings.items()}
 
 
-def track_keys(paths: DatasetPaths, track_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Codes of each track's artist and album, int64 [N] each; equal codes mean the same one, -1 that it is unknown.
-
-    The artist's key is its URI, or its case-folded name where there is none; the album's is its URI, or its
-    case-folded name together with the artist's key.
-    """
-    columns = ["track_id", "artist_uri", "artist_name", "album_uri", "album_name"]
-    names = pl.read_parquet(paths.metadata, columns=columns)
-    rows = pl.DataFrame({"track_id": track_ids}).join(names, on="track_id", how="left", maintain_order="left")
-    artists, albums = [], []
-    for row in rows.iter_rows(named=True):
-        artist = _key(row["artist_uri"], row["artist_name"])
-        album = _key(row["album_uri"], row["album_name"])
-        artists.append(artist)
-        albums.append(album if album is None or row["album_uri"] else (artist, album))
-    return _codes(artists), _codes(albums)
-
-
-def _key(uri: str | None, name: str | None) -> tuple[str, str] | None:
-    if uri:
-        return ("uri", uri)
-    folded = (name or "").strip().casefold()
-    return ("name", folded) if folded else None
-
-
-def _codes(keys: Sequence[object]) -> np.ndarray:
-    numbers: dict[object, int] = {}
-    return np.array([NO_KEY if key is None else numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
-
-
-def _shared_key_score(codes: list[np.ndarray]) -> ScoreChunk:
+def shared_key_score(codes: list[np.ndarray]) -> ScoreChunk:
     """Number of seeds with the candidate's key, summed over the kinds of key."""
 
     def score(rows: np.ndarray, columns: np.ndarray, num_rows: int) -> np.ndarray:
@@ -98,7 +83,7 @@ def _num_seeds_sharing(codes: np.ndarray, rows: np.ndarray, columns: np.ndarray,
     return counts[:, codes % width].astype(np.float64)
 
 
-def _captions(paths: DatasetPaths, candidates: np.ndarray) -> tuple[list[str], list[str]]:
+def captions_of(paths: DatasetPaths, candidates: np.ndarray) -> tuple[list[str], list[str]]:
     """Captions of the train tracks, and of the candidates in their order; a track without one has an empty one."""
     captions = pl.read_parquet(paths.captions, columns=["track_id", "caption"])
     train = pl.read_parquet(paths.split_tracks).filter(pl.col("split") == "train").select("track_id")
@@ -107,7 +92,7 @@ def _captions(paths: DatasetPaths, candidates: np.ndarray) -> tuple[list[str], l
     return train_captions.to_list(), frame["caption"].fill_null("").to_list()
 
 
-def _tfidf_score(train_captions: list[str], candidate_captions: list[str]) -> ScoreChunk:
+def tfidf_score(train_captions: list[str], candidate_captions: list[str]) -> ScoreChunk:
     """Cosine to the mean TF-IDF vector of the seeds.
 
     Words are weighed by the train captions alone. A word that none of them has counts as seen in none, and so weighs

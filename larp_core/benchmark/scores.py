@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from larp_core.benchmark.artist_affinity import choose_shrinkage
 from larp_core.benchmark.bootstrap import bootstrap_intervals
 from larp_core.benchmark.holdouts import Holdouts, load_holdouts
 from larp_core.benchmark.metadata_rows import metadata_frames, metadata_rankings, oracle_frame, random_frame
@@ -55,7 +56,7 @@ def score_encoder(job: Job) -> Report:
     embeddings = job.paths.embeddings(job.encoder)
     footer = {key: value for key, value in pl.read_parquet_metadata(embeddings).items() if key in FOOTER_KEYS}
     if MISSING in footer:
-        _write_scores(job, job.encoder, holdouts, {}, {}, footer)
+        write_scores(job, job.encoder, holdouts, {}, {}, footer)
         return Report(0, facts={MISSING: footer[MISSING]})
     inputs = load_inputs(job.paths, job.encoder)
     evaluation = job.recipe.evaluation
@@ -68,20 +69,25 @@ def score_encoder(job: Job) -> Report:
     frames = {name: values_of(lists, holdouts, evaluation.ks) for name, lists in rankings.items()}
     num_with_vector = int(np.isin(holdouts.candidates, inputs.track_ids).sum())
     facts = {"num_candidates_with_vector": num_with_vector, "vector_width": inputs.vectors.shape[1]}
-    summary = _write_scores(job, job.encoder, holdouts, rankings, frames, footer)
+    summary = write_scores(job, job.encoder, holdouts, rankings, frames, footer)
     return _report(job, holdouts, summary, facts)
 
 
 def score_metadata_rows(job: Job) -> Report:
-    """The rows random, oracle, same artist, artist + album and caption TF-IDF; errors as `score_encoder`'s.
+    """The rows random, oracle, same artist, artist + album, artist co-occurrence and caption TF-IDF.
 
     Random and oracle have no ranked lists: the one is an expectation, the other a bound.
+
+    Raises:
+        UserError: no test or no validation playlist has a target.
     """
     holdouts = load_holdouts(job.paths, "test")
     ks = job.recipe.evaluation.ks
-    rankings = metadata_rankings(job.paths, holdouts, max(ks))
+    shrinkage, recalls = choose_shrinkage(job.paths)
+    rankings = metadata_rankings(job.paths, holdouts, max(ks), shrinkage)
     frames = metadata_frames(rankings, holdouts, ks)
-    return _report(job, holdouts, _write_scores(job, "metadata", holdouts, rankings, frames, {}), {})
+    facts = {"artist_shrinkage": shrinkage, "valid_recall_at_40_by_shrinkage": recalls}
+    return _report(job, holdouts, write_scores(job, "metadata", holdouts, rankings, frames, {}), facts)
 
 
 def load_inputs(paths: DatasetPaths, encoder: str) -> Inputs:
@@ -117,7 +123,7 @@ def summarise(frame: pl.DataFrame, chance: pl.DataFrame, evaluation: EvaluationC
     return pl.DataFrame(rows, schema=SUMMARY_SCHEMA, orient="row").sort("metric", "k", descending=[True, False])
 
 
-def _write_scores(
+def write_scores(
     job: Job,
     name: str,
     holdouts: Holdouts,

@@ -11,6 +11,7 @@ from larp_core.benchmark import markdown
 from larp_core.benchmark.holdouts import load_holdouts
 from larp_core.benchmark.names import (
     ARTIST_AND_ALBUM,
+    ARTIST_CO_OCCURRENCE,
     CAPTION_TFIDF,
     ORACLE,
     RANDOM,
@@ -63,6 +64,7 @@ TABLE_2_ROWS = (
     metadata_row(RANDOM),
     metadata_row(SAME_ARTIST),
     metadata_row(ARTIST_AND_ALBUM),
+    metadata_row(ARTIST_CO_OCCURRENCE),
     metadata_row(CAPTION_TFIDF),
     Row("mel_statistics"),
     Row("clap_ft"),

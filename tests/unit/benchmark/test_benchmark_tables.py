@@ -82,7 +82,8 @@ def test_homogeneity_without_sound_is_null(scored: Settings) -> None:
     [
         (
             "table_2",
-            "random, same artist, artist + album, caption TF-IDF, mel statistics, CLAP-FT, LARP (TPC-fusion), oracle",
+            "random, same artist, artist + album, artist co-occurrence, caption TF-IDF, mel statistics, CLAP-FT, "
+            "LARP (TPC-fusion), oracle",
         ),
         (
             "table_3",
