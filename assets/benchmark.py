@@ -3,24 +3,15 @@
 import dagster as dg
 
 from assets.factory import asset_of, assets_in_one_process
+from larp_core.encoders.catalogue import CATALOGUE
 from larp_core.steps import Job
 
-ENCODERS = (
-    "mel_statistics",
-    "bert",
-    "htsat",
-    "larp_wtc",
-    "larp_ttc",
-    "larp_ttc_continued",
-    "larp_tpc",
-    "larp_tpc_fusion",
-    "clap_ft",
-)
-
 KINDS = {
-    **{f"embeddings/{encoder}": {"parquet", "pytorch"} for encoder in ENCODERS},
-    "embeddings/mel_statistics": {"parquet", "numpy"},
-    **{f"scores/{encoder}": {"parquet", "numpy"} for encoder in ("metadata", *ENCODERS)},
+    **{
+        f"embeddings/{name}": {"parquet", "pytorch" if encoder.torch else "numpy"}
+        for name, encoder in CATALOGUE.items()
+    },
+    **{f"scores/{encoder}": {"parquet", "numpy"} for encoder in ("metadata", *CATALOGUE)},
     "listening_page": {"html", "flac"},
     "table_1": {"parquet", "markdown"},
     "table_2": {"parquet", "markdown"},

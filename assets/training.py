@@ -3,21 +3,17 @@
 import dagster as dg
 
 from assets.factory import asset_of
+from larp_core.encoders.catalogue import TRAINED
 from larp_core.steps import Job
 
-STAGES = {
-    "train_wtc": ("larp_wtc", "clap_ft"),
-    "train_ttc": ("larp_ttc",),
-    "train_tpc": ("larp_tpc", "larp_tpc_fusion", "larp_ttc_continued"),
-}
-"""Job: the encoders that it trains. A baseline stands beside the stage that it is compared with."""
-
-ENCODERS = [encoder for encoders in STAGES.values() for encoder in encoders]
+JOBS = ("train_wtc", "train_ttc", "train_tpc")
+STAGES = {job: tuple(name for name, training in TRAINED.items() if training.job == job) for job in JOBS}
+"""Job: the encoders that it trains."""
 
 
 def build(jobs: list[Job]) -> list[dg.AssetsDefinition]:
     return [
         asset_of(job, group=f"{job.dataset}_training", kinds={"pytorch", "huggingface"}, gpu=True)
         for job in jobs
-        if job.step.name in ENCODERS
+        if job.step.name in TRAINED
     ]

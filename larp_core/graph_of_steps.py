@@ -6,28 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from larp_core.encoders.catalogue import CATALOGUE, ENCODERS, TRAINED, Encoder
 from larp_core.settings import DATASETS_WITH_AUDIO, Settings
 from larp_core.steps import Job, Step
 
-TRAINED = {
-    "larp_wtc": ("Stage 1: within-track contrast (WTC), audio against caption of the same track.", None),
-    "larp_ttc": ("Stage 2: adds track-track contrast (TTC) over tracks that share a playlist.", "larp_wtc"),
-    "larp_ttc_continued": (
-        "Stage 2 trained for as many further epochs as stage 3: the fair rival of stage 3.",
-        "larp_ttc",
-    ),
-    "larp_tpc": ("Stage 3: adds track-playlist contrast (TPC), playlists as the mean of their tracks.", "larp_ttc"),
-    "larp_tpc_fusion": ("Stage 3 with playlists as a self-attention over their tracks.", "larp_ttc"),
-    "clap_ft": ("CLAP-FT baseline: the same towers under a symmetric InfoNCE on clip and caption, no playlists.", None),
-}
-"""Encoder: its summary and the stage whose weights it starts from."""
-
-UNTRAINED = {
-    "mel_statistics": "Mean and deviation of each mel bin: what the clip says without any model.",
-    "bert": "The text tower alone, as it was before training on this dataset.",
-    "htsat": "The audio tower alone, as it was before training on this dataset.",
-}
-ENCODERS = (*UNTRAINED, *TRAINED)
 FUSED = ("larp_tpc_fusion",)
 """Encoders that have learned how a playlist's tracks become one vector."""
 
@@ -35,6 +17,7 @@ FUSED = ("larp_tpc_fusion",)
 def fuses_playlists(job: Job) -> bool:
     """Whether this job's encoder is asked for vectors of playlists, beside those of tracks."""
     return job.encoder in FUSED and job.recipe.evaluation.playlist_vector == "fusion"
+
 
 
 def _after(*names: str) -> Any:
@@ -110,14 +93,15 @@ def _training_config(job: Job) -> dict[str, Any]:
     return {"model": asdict(job.recipe.model), "training": training}
 
 
-def _trained(name: str, summary: str, parent: str | None) -> Step:
-    data = ("captions", "mels", "cold_start_split", "interaction_graph")
+def _trained(encoder: Encoder) -> Step:
+    assert encoder.training is not None
+    data, parent = ("captions", "mels", "cold_start_split", "interaction_graph"), encoder.training.parent
     return Step(
-        name,
-        summary,
-        "larp_core.training.stages:train_stage",
+        encoder.name,
+        encoder.training.summary,
+        encoder.training.work,
         upstream=_after(*data, *([parent] if parent else [])),
-        outputs=lambda job: [job.paths.model(name)],
+        outputs=lambda job: [job.paths.model(encoder.name)],
         config=_training_config,
         torch=True,
     )
@@ -128,21 +112,45 @@ def _embedded(job: Job) -> list[Path]:
     return [job.paths.embeddings(job.encoder), *playlists]
 
 
-def _fused_config(job: Job) -> dict[str, Any]:
-    """What a trained encoder's embeddings depend on beside its weights."""
-    return {"playlist_vector": "fusion"} if fuses_playlists(job) else {}
+def _has_missing_weights(job: Job) -> bool:
+    from larp_core.encoders.embed import has_missing_weights
+
+    return has_missing_weights(job)
 
 
-def _embeddings(encoder: str) -> Step:
-    model = [encoder] if encoder in TRAINED else []
+def _weights_config(encoder: Encoder) -> Any:
+    """What decides an encoder's vectors beside its upstream: the recipe's towers, or where the user's weights are."""
+
+    def config(job: Job) -> dict[str, Any]:
+        if encoder.training:
+            return {"playlist_vector": "fusion"} if fuses_playlists(job) else {}
+        named = {name: getattr(job.settings, name) for name in (encoder.weights, encoder.command) if name}
+        return named or _recipe("model", "training")(job)
+
+    return config
+
+
+def _weights_files(encoder: Encoder) -> Any:
+    def files(job: Job) -> list[Path]:
+        named = Path(getattr(job.settings, encoder.weights)) if encoder.weights else None
+        return [named] if named and named.exists() else []
+
+    return files
+
+
+def _embeddings(encoder: Encoder) -> Step:
+    model = [encoder.name] if encoder.training else []
     return Step(
-        f"embeddings/{encoder}",
-        f"One vector a track from {encoder}, for every track of the split.",
+        f"embeddings/{encoder.name}",
+        f"One vector a track from {encoder.title}, for every track of the split.",
         "larp_core.encoders.embed:embed_tracks",
         upstream=_after("captions", "mels", "cold_start_split", *model),
         outputs=_embedded,
-        config=_recipe("model", "training") if encoder not in TRAINED else _fused_config,
-        torch=encoder != "mel_statistics",
+        config=_weights_config(encoder),
+        external=_weights_files(encoder),
+        again=_has_missing_weights,
+        torch=encoder.torch,
+        version=1 + encoder.version,
     )
 
 
@@ -151,13 +159,13 @@ def _scores_of(name: str) -> Any:
     return lambda job: [job.paths.rankings(name), job.paths.scores(f"{name}_playlists"), job.paths.scores(name)]
 
 
-def _scores(encoder: str) -> Step:
+def _scores(encoder: Encoder) -> Step:
     return Step(
-        f"scores/{encoder}",
-        f"ItemKNN on {encoder}: Recall and NDCG on the test playlists, with bootstrap intervals.",
+        f"scores/{encoder.name}",
+        f"ItemKNN on {encoder.title}: Recall and NDCG on the test playlists, with bootstrap intervals.",
         "larp_core.benchmark.scores:score_encoder",
-        upstream=_after(f"embeddings/{encoder}", "cold_start_split"),
-        outputs=_scores_of(encoder),
+        upstream=_after(f"embeddings/{encoder.name}", "cold_start_split"),
+        outputs=_scores_of(encoder.name),
         config=_recipe("evaluation"),
         version=2,
     )
@@ -272,8 +280,8 @@ _STEPS = [
         outputs=lambda job: [job.paths.graph],
         repeatable=False,
     ),
-    *(_trained(name, summary, parent) for name, (summary, parent) in TRAINED.items()),
-    *(_embeddings(encoder) for encoder in ENCODERS),
+    *(_trained(CATALOGUE[name]) for name in TRAINED),
+    *(_embeddings(encoder) for encoder in CATALOGUE.values()),
     Step(
         "scores/metadata",
         "Rows without a model: random, oracle, same artist, artist + album, artist co-occurrence, caption TF-IDF.",
@@ -283,7 +291,7 @@ _STEPS = [
         config=_recipe("evaluation"),
         version=3,
     ),
-    *(_scores(encoder) for encoder in ENCODERS),
+    *(_scores(encoder) for encoder in CATALOGUE.values()),
     Step(
         "listening_page",
         "A page for the ear: some test playlists, their continuations and the clips, to be opened in a browser.",

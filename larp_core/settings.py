@@ -30,10 +30,17 @@ VARIABLES = {
     "LARP_COOKIES_FILE": "cookies_file",
     "LARP_PAPER_LISTS_DIR": "paper_lists_dir",
     "LARP_SPOTIFY": "spotify",
+    "LARP_CLAP_PT": "clap_pt",
+    "LARP_MULE": "mule",
+    "LARP_MULE_COMMAND": "mule_command",
+    "LARP_JUKEBOX": "jukebox",
+    "LARP_JUKEBOX_COMMAND": "jukebox_command",
 }
 """Environment variable: the argument of `make_settings` that it stands for."""
 FOLDER_VARIABLES = (*SOURCE_VARIABLES.values(), "LARP_AUDIO_DIR")
 FILE_VARIABLES = ("LARP_AUDIO_URLS", "LARP_COOKIES_FILE")
+WEIGHTS_VARIABLES = ("LARP_CLAP_PT", "LARP_MULE", "LARP_JUKEBOX")
+VECTOR_SUFFIXES = (".parquet", ".npy")
 AUDIO_SOURCES = {"folder": "LARP_AUDIO_DIR", "urls": "LARP_AUDIO_URLS", "youtube": None}
 """Where audio may come from: the variable that each one needs."""
 
@@ -56,6 +63,9 @@ class Settings:
         paper_lists_dir: the authors' published track lists, see `larp_core.data.paper_lists`.
         spotify: asks Spotify for what the dataset's own files lack. Its credentials are no setting: see
             `spotify_credentials`.
+        clap_pt: a hub name or folder of a `ClapModel`, or vectors made elsewhere.
+        mule, jukebox: vectors made elsewhere, see `larp_core.encoders.precomputed`.
+        mule_command, jukebox_command: what makes them from clips, see `larp_core.encoders.command`.
     """
 
     data_dir: Path
@@ -71,6 +81,11 @@ class Settings:
     cookies_file: Path | None = None
     paper_lists_dir: Path | None = None
     spotify: bool = False
+    clap_pt: str = ""
+    mule: str = ""
+    mule_command: str = ""
+    jukebox: str = ""
+    jukebox_command: str = ""
 
     def __post_init__(self) -> None:
         for dataset in self.datasets:
@@ -147,6 +162,11 @@ def make_settings(
     cookies_file: str | None = None,
     paper_lists_dir: str | None = None,
     spotify: str | None = None,
+    clap_pt: str | None = None,
+    mule: str | None = None,
+    mule_command: str | None = None,
+    jukebox: str | None = None,
+    jukebox_command: str | None = None,
 ) -> Settings:
     """Settings from plain strings, as the environment and the command line give them; empty strings count as absent.
 
@@ -168,6 +188,11 @@ def make_settings(
         cookies_file=_path(cookies_file),
         paper_lists_dir=_path(paper_lists_dir),
         spotify=_switch("LARP_SPOTIFY", spotify),
+        clap_pt=_path_or_name(clap_pt),
+        mule=_path_or_name(mule),
+        mule_command=mule_command or "",
+        jukebox=_path_or_name(jukebox),
+        jukebox_command=jukebox_command or "",
     )
 
 
@@ -192,6 +217,8 @@ def settings_from(environment: Mapping[str, str] = os.environ, **options: str) -
         file = getattr(settings, VARIABLES[variable])
         if file is not None and not file.is_file():
             raise UserError(f"{variable}: {file} is not a file; correct it, or unset {variable}")
+    for variable in WEIGHTS_VARIABLES:
+        _check_weights(variable, getattr(settings, VARIABLES[variable]))
     return settings
 
 
@@ -217,6 +244,27 @@ def _switch(variable: str, value: str | None) -> bool:
     if word not in words:
         raise UserError(f"{variable}: '{value}' is neither on nor off; make it 1 or 0")
     return words[word]
+
+
+def _check_weights(variable: str, value: str) -> None:
+    """Raises UserError for a path that isn't there, or is neither a folder nor vectors; a hub name is tried later."""
+    path = Path(value)
+    if not value or path.is_dir() or (path.suffix in VECTOR_SUFFIXES and path.is_file()):
+        return
+    kinds = f"a folder, or vectors in {' or '.join(VECTOR_SUFFIXES)}"
+    if variable == "LARP_CLAP_PT" and not path.is_absolute():
+        return
+    raise UserError(f"{variable}: {value} is not {kinds}; correct it, or unset {variable}")
+
+
+def _path_or_name(value: str | None) -> str:
+    """An absolute path where the value looks like one (`/`, `.` or `~` first, or vectors' suffix, or is there), else
+    the hub name that it is."""
+    if not value:
+        return ""
+    path = Path(value).expanduser()
+    looks_like_a_path = value[0] in "/.~" or path.suffix in VECTOR_SUFFIXES or path.exists()
+    return str(path.resolve()) if looks_like_a_path else value
 
 
 def _path(value: str | None) -> Path | None:

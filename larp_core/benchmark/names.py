@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
+from larp_core.encoders.catalogue import CATALOGUE
 from larp_core.settings import Settings
 
-DISPLAY_NAMES = {
-    "mel_statistics": "mel statistics",
-    "bert": "BERT",
-    "htsat": "HTS-AT",
-    "clap_ft": "CLAP-FT",
-    "larp_wtc": "LARP-WTC",
-    "larp_ttc": "LARP-TTC",
-    "larp_ttc_continued": "TTC continued",
-    "larp_tpc": "LARP-TPC",
-    "larp_tpc_fusion": "LARP-TPC-fusion",
-}
+DISPLAY_NAMES = {name: encoder.title for name, encoder in CATALOGUE.items()}
 """Encoder's folder name: its name in tables and figures."""
 
-BACKBONES = ("bert", "htsat")
+BACKBONES = tuple(name for name, encoder in CATALOGUE.items() if encoder.is_backbone)
 """Encoders that are learned only where pretrained weights were given."""
 
 RANDOM = "random"

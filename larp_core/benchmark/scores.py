@@ -25,6 +25,7 @@ from larp_core.benchmark.recommenders.recommender import Inputs
 from larp_core.benchmark.score_table import MISSING, report_rows
 from larp_core.benchmark.vectors import load_vectors
 from larp_core.config import EvaluationConfig
+from larp_core.encoders.checked import checked_footer
 from larp_core.files import write_parquet
 from larp_core.graph_of_steps import fuses_playlists
 from larp_core.paths import DatasetPaths
@@ -49,12 +50,10 @@ def score_encoder(job: Job) -> Report:
     """Every recommender on `embeddings/<encoder>.parquet`; footers hand on whether the encoder was pretrained.
 
     Raises:
-        UserError: no test playlist has a target.
-        ValueError: vectors that are not finite or not of one length.
+        UserError: no test playlist has a target; embeddings that are not what they say, see `checked_footer`.
     """
     holdouts = load_holdouts(job.paths, "test")
-    embeddings = job.paths.embeddings(job.encoder)
-    footer = {key: value for key, value in pl.read_parquet_metadata(embeddings).items() if key in FOOTER_KEYS}
+    footer = {key: value for key, value in checked_footer(job.paths, job.encoder).items() if key in FOOTER_KEYS}
     if MISSING in footer:
         write_scores(job, job.encoder, holdouts, {}, {}, footer)
         return Report(0, facts={MISSING: footer[MISSING]})

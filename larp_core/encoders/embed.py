@@ -1,54 +1,106 @@
-"""Embeddings: one vector a track from any encoder, for every track of the split. What the benchmark reads.
-
-To add an encoder, write a function `(job, track_ids) -> Embedded` and name it in `_EXTRACTORS`, and list it in
-`larp_core.graph_of_steps`.
-"""
+"""Embeddings: one vector a track from any encoder, for every track of the split. What the benchmark reads."""
 
 from __future__ import annotations
 
 import importlib
+import logging
 
 import numpy as np
 import polars as pl
 
-from larp_core.encoders.embedded import Embedded
-from larp_core.encoders.playlists import write_fused_playlists
+from larp_core.encoders.catalogue import CATALOGUE, Encoder
+from larp_core.encoders.embedded import Embedded, WeightsNotFound
+from larp_core.errors import UserError
 from larp_core.files import write_parquet
-from larp_core.graph_of_steps import TRAINED, fuses_playlists
+from larp_core.graph_of_steps import fuses_playlists
 from larp_core.steps import Job, Report
 
-_EXTRACTORS = {
-    "mel_statistics": "larp_core.encoders.mel_statistics:embed_mel_statistics",
-    "bert": "larp_core.encoders.towers:embed_text_tower",
-    "htsat": "larp_core.encoders.towers:embed_audio_tower",
-    **dict.fromkeys(TRAINED, "larp_core.encoders.towers:embed_two_towers"),
-}
+logger = logging.getLogger(__name__)
+
+MISSING = "missing"
+"""The footer's key of a file without rows: why the encoder could not be run."""
 
 
 def embed_tracks(job: Job) -> Report:
     """Writes `embeddings/<encoder>.parquet`: `track_id, vector`, and from two-tower models `audio_vector, text_vector`.
 
-    Tracks that the encoder cannot see (no clip for an audio tower, say) have no row. Where the recipe asks for them,
-    an encoder with a trained fusion writes held-out playlists beside, see `larp_core.encoders.playlists`.
+    Tracks that the encoder cannot see (no clip for an audio tower, say) have no row; those that it was asked for and
+    gave up have a null vector. Where its weights are not to be found the file has no row, and its footer says so under
+    `missing`. The footer tells what the vectors were made with, see `describe`. Where the recipe asks for them, an
+    encoder with a trained fusion writes held-out playlists beside, see `larp_core.encoders.playlists`.
+
+    Raises:
+        UserError: a vector that isn't finite, or whatever the encoder refuses.
     """
-    module, function = _EXTRACTORS[job.encoder].split(":")
+    encoder = CATALOGUE[job.encoder]
+    module, function = encoder.extractor.split(":")
     track_ids = pl.read_parquet(job.paths.split_tracks)["track_id"].sort().to_numpy()
-    embedded: Embedded = getattr(importlib.import_module(module), function)(job, track_ids)
-    columns = {"track_id": pl.Series(embedded.track_ids, dtype=pl.Int32), "vector": _lists(embedded.vectors)}
+    try:
+        embedded: Embedded = getattr(importlib.import_module(module), function)(job, track_ids)
+    except WeightsNotFound as error:
+        logger.warning("%s: %s", encoder.name, error)
+        return _write_missing(job, encoder, str(error))
+    _check_finite(encoder, embedded)
+    width = embedded.vectors.shape[1]
+    frame = pl.DataFrame({"track_id": _ids(embedded.track_ids), "vector": _lists(embedded.vectors)})
     for name, vectors, present in embedded.modalities():
-        columns[name] = _lists(vectors).zip_with(pl.Series(present), pl.Series([None], dtype=pl.List(pl.Float32)))
-    metadata = {"weights_sha256": embedded.weights_sha256, "pretrained": str(embedded.pretrained).lower()}
-    write_parquet(pl.DataFrame(columns), job.paths.embeddings(job.encoder), metadata)
+        nothing = pl.Series([None], dtype=pl.List(pl.Float32))
+        frame = frame.with_columns(_lists(vectors).zip_with(pl.Series(present), nothing).alias(name))
+    given_up = pl.DataFrame({"track_id": _ids(embedded.given_up)})
+    metadata = describe(encoder) | {
+        "dimension": str(width),
+        "weights_sha256": embedded.weights_sha256,
+        "pretrained": str(embedded.pretrained).lower(),
+        **embedded.notes,
+    }
+    frame = pl.concat([frame, given_up], how="diagonal").sort("track_id")
+    write_parquet(frame, job.paths.embeddings(encoder.name), metadata)
     if fuses_playlists(job):
+        from larp_core.encoders.playlists import write_fused_playlists  # needs torch, which not every encoder does
+
         write_fused_playlists(job, embedded)
-    return Report(
-        num_rows=len(embedded.track_ids),
-        facts={
-            "dimension": embedded.vectors.shape[1],
-            "num_tracks_without_vector": len(track_ids) - len(embedded.track_ids),
-            **metadata,
-        },
-    )
+    without = len(track_ids) - len(embedded.track_ids)
+    return Report(len(embedded.track_ids), facts={"num_tracks_without_vector": without, **metadata})
+
+
+def describe(encoder: Encoder) -> dict[str, str]:
+    """The encoder's facts as the footer of its file holds them; numbers as text."""
+    rate = encoder.sample_rate_hz
+    return {
+        "encoder": encoder.name,
+        "encoder_version": str(encoder.version),
+        "licence": encoder.licence,
+        "source": encoder.source,
+        "sample_rate_hz": str(rate) if rate else "",
+    }
+
+
+def _write_missing(job: Job, encoder: Encoder, why: str) -> Report:
+    metadata = describe(encoder) | {"dimension": "", "weights_sha256": "", "pretrained": "false", MISSING: why}
+    nothing = pl.DataFrame({"track_id": _ids(np.empty(0)), "vector": pl.Series(dtype=pl.List(pl.Float32))})
+    write_parquet(nothing, job.paths.embeddings(encoder.name), metadata)
+    return Report(0, facts=metadata)
+
+
+def has_missing_weights(job: Job) -> bool:
+    """Whether weights that the user has named were not found last time; a hub may answer now."""
+    encoder, path = CATALOGUE[job.encoder], job.paths.embeddings(job.encoder)
+    is_named = any(getattr(job.settings, name) for name in (encoder.weights, encoder.command) if name)
+    return is_named and path.exists() and MISSING in pl.read_parquet_metadata(path)
+
+
+def _check_finite(encoder: Encoder, embedded: Embedded) -> None:
+    """Raises UserError where a vector holds NaN or infinity: it would spoil every ranking that it takes part in."""
+    bad = embedded.track_ids[~np.isfinite(embedded.vectors).all(axis=1)]
+    if len(bad):
+        raise UserError(
+            f"embeddings/{encoder.name}: the vectors of {len(bad)} tracks hold NaN or infinity, such as that of track "
+            f"{bad[0]}; check the weights, or train again with precision='fp32'"
+        )
+
+
+def _ids(track_ids: np.ndarray) -> pl.Series:
+    return pl.Series(track_ids, dtype=pl.Int32)
 
 
 def _lists(vectors: np.ndarray) -> pl.Series:

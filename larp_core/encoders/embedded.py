@@ -1,11 +1,15 @@
-"""What an encoder gives back."""
+"""What an encoder gives back, or says where it has nothing to work with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+
+
+class WeightsNotFound(Exception):
+    """No weights to encode with: the encoder's rows stay empty, with this line, and nothing else stops."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,8 @@ class Embedded:
         weights_sha256: of the weights used; empty for encoders without any.
         pretrained: True where the weights were trained before, here or elsewhere; False for random ones.
         audio_vectors, text_vectors: float32 [N, D] of a two-tower model, with has_audio, has_text bool [N].
+        given_up: int32, tracks that the encoder was asked for and says it can't encode.
+        notes: further facts for the file's footer.
     """
 
     track_ids: np.ndarray
@@ -28,6 +34,8 @@ class Embedded:
     text_vectors: np.ndarray | None = None
     has_audio: np.ndarray | None = None
     has_text: np.ndarray | None = None
+    given_up: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
+    notes: dict[str, str] = field(default_factory=dict)
 
     def modalities(self) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         """(column name, vectors, present) of each modality that the encoder gives apart."""

@@ -18,8 +18,8 @@ from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwar
 from torch import Tensor, distributed
 
 from larp_core import memo
+from larp_core.encoders.catalogue import TRAINED
 from larp_core.errors import UserError
-from larp_core.graph_of_steps import TRAINED
 from larp_core.steps import Job
 
 LONGEST_WAIT = timedelta(hours=12)

@@ -24,9 +24,9 @@ from larp_core.benchmark.holdouts import Holdouts
 from larp_core.benchmark.metrics import random_values
 from larp_core.benchmark.recommenders.itemknn import evaluate_itemknn
 from larp_core.config import TrainingConfig
+from larp_core.encoders.catalogue import TRAINED
 from larp_core.errors import UserError
 from larp_core.files import make_folder, write_json, write_text
-from larp_core.graph_of_steps import TRAINED
 from larp_core.model.card import model_card
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
@@ -60,7 +60,7 @@ def train_stage(job: Job) -> Report:
     """
     paths, recipe, stage = job.paths, job.recipe, job.encoder
     processes.start(recipe.training.device)
-    parent_stage = TRAINED[stage][1]
+    parent_stage = TRAINED[stage].parent
     parent = paths.model(parent_stage) if parent_stage else None
     if recipe.training.num_threads:
         torch.set_num_threads(recipe.training.num_threads)

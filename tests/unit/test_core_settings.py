@@ -126,3 +126,20 @@ def test_credentials_show_in_no_print():
     found = spotify_credentials({"SPOTIPY_CLIENT_ID": " me ", "SPOTIPY_CLIENT_SECRET": "hush"})
     assert (found.client_id, found.client_secret, repr(found)) == ("me", "hush", "SpotifyCredentials()")
     assert spotify_credentials({"SPOTIPY_CLIENT_ID": "me"}) is None
+
+
+def test_weights_are_paths_where_they_look_like_one_and_hub_names_otherwise(tmp_path):
+    vectors = tmp_path / "mule.npy"
+    vectors.write_bytes(b"")
+    given = {"LARP_DATA": str(tmp_path / "data"), "LARP_MULE": str(vectors), "LARP_CLAP_PT": "laion/clap-htsat-unfused"}
+    settings = settings_from(given | {"LARP_JUKEBOX_COMMAND": "python -m made {clips_csv} {out_npy}"})
+    assert (settings.mule, settings.clap_pt) == (str(vectors), "laion/clap-htsat-unfused")
+    assert settings.jukebox_command == "python -m made {clips_csv} {out_npy}" and settings.jukebox == ""
+
+
+@pytest.mark.parametrize("variable", ["LARP_CLAP_PT", "LARP_MULE", "LARP_JUKEBOX"])
+@pytest.mark.parametrize("name", ["nowhere", "nowhere.parquet", "notes.txt"])
+def test_weights_that_are_not_there_are_refused_at_once(tmp_path, variable, name):
+    (tmp_path / "notes.txt").write_text("none")
+    with pytest.raises(UserError, match=f"{variable}: .*{name} is not a folder, or vectors"):
+        settings_from({"LARP_DATA": str(tmp_path / "data"), variable: str(tmp_path / name)})

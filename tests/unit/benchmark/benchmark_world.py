@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from larp_core.encoders.catalogue import CATALOGUE
 from larp_core.files import write_json, write_parquet
 from larp_core.paths import DatasetPaths
 
@@ -62,13 +63,14 @@ def write_embeddings(paths: DatasetPaths, encoder: str, signal: float, *, pretra
     """Noise and `signal` times the kind of music. Every seventh track has no audio vector, track 91 none at all."""
     num_tracks = sum(NUM_TRACKS.values())
     rng = np.random.default_rng([seed, len(encoder)])
-    vectors = rng.normal(size=(num_tracks, 4))
+    vectors = np.zeros((num_tracks, next(iter(CATALOGUE[encoder].dimensions), 4)))
+    vectors[:, :4] = rng.normal(size=(num_tracks, 4))
     vectors[:, 0] += np.where(np.arange(num_tracks) % 2 == 1, signal, -signal)
     audio = [None if t % 7 == 0 else vector for t, vector in enumerate(vectors.tolist())]
     frame = pl.DataFrame(
         {"track_id": range(num_tracks), "vector": vectors.tolist(), "audio_vector": audio},
         schema={"track_id": pl.Int32, "vector": pl.List(pl.Float32), "audio_vector": pl.List(pl.Float32)},
-    ).filter(pl.col("track_id") != 91)
+    ).with_columns(pl.when(pl.col("track_id") != 91).then("vector"))
     metadata = {"pretrained": str(pretrained).lower(), "weights_sha256": "0" * 64}
     write_parquet(frame, paths.embeddings(encoder), metadata=metadata)
 

@@ -13,7 +13,7 @@ from larp_core.steps import Job
 
 
 def test_parents_are_the_graphs_own() -> None:
-    assert {name: parent for name, (_, parent) in TRAINED.items()} == PARENTS
+    assert {name: training.parent for name, training in TRAINED.items()} == PARENTS
     assert set(STYLES) == set(TRAINED)
 
 

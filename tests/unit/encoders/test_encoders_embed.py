@@ -7,32 +7,23 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from encoder_world import NUM_TRACKS, SILENT, UNNAMED, write_tracks
 from training_world import RECIPE, make_inputs
 
 from larp_core.encoders.embed import embed_tracks
-from larp_core.files import hash_file, write_parquet
+from larp_core.files import hash_file
 from larp_core.settings import Settings
 from larp_core.steps import Job, step_named
 from larp_core.training.stages import run_stage, save_model
 
-NUM_TRACKS, SILENT, UNNAMED = 8, 2, 5
-
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Eight tracks, the last two of them test; track 2 has no clip, track 5 no caption."""
-    settings = Settings(tmp_path_factory.mktemp("data"), RECIPE, ("mpd",))
-    paths = settings.paths("mpd")
-    ids = pl.Series("track_id", range(NUM_TRACKS), dtype=pl.Int32)
-    write_parquet(pl.DataFrame([ids, pl.Series("split", ["train"] * 6 + ["test"] * 2)]), paths.split_tracks)
-    captions = pl.DataFrame({"track_id": ids, "caption": [f"The track river {n} by stone" for n in range(NUM_TRACKS)]})
-    write_parquet(captions.filter(pl.col("track_id") != UNNAMED), paths.captions)
-    with_clip = ids.filter(ids != SILENT)
-    write_parquet(pl.DataFrame({"track_id": with_clip, "row": range(len(with_clip))}), paths.mel_rows)
-    np.save(paths.mels, np.random.default_rng(0).normal(size=(len(with_clip), 1001, 64)).astype(np.float16))
+    """The tracks of `encoder_world`, and `larp_wtc` trained."""
+    settings = write_tracks(tmp_path_factory.mktemp("data"))
     inputs = make_inputs()
     model, _ = run_stage("larp_wtc", inputs, RECIPE, None)
-    save_model(paths.model("larp_wtc"), model, inputs.tokenizer, {})
+    save_model(settings.paths("mpd").model("larp_wtc"), model, inputs.tokenizer, {})
     return settings
 
 
