@@ -103,7 +103,7 @@ def track_of(item: Item) -> int:
 
 def slow_answer(paths: DatasetPaths, playlist_id: int) -> tuple[list[int], set[int]]:
     """The ten test tracks nearest to the mean of the seeds, one cosine at a time; and the playlist's targets."""
-    rows = pl.read_parquet(paths.embeddings("larp_tpc")).select("track_id", "vector").iter_rows()
+    rows = pl.read_parquet(paths.embeddings("larp_tpc")).select("track_id", "vector").drop_nulls().iter_rows()
     vectors = {track_id: np.array(vector, np.float64) for track_id, vector in rows}
     held_out = pl.read_parquet(paths.holdouts).filter(playlist_id=playlist_id)
     seeds = held_out.filter(role="seed")["track_id"].to_list()
