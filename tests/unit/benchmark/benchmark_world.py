@@ -75,6 +75,12 @@ def write_embeddings(paths: DatasetPaths, encoder: str, signal: float, *, pretra
     write_parquet(frame, paths.embeddings(encoder), metadata=metadata)
 
 
+def write_missing(paths: DatasetPaths, encoder: str) -> None:
+    """An encoder whose weights were not found."""
+    nothing = pl.DataFrame(schema={"track_id": pl.Int32, "vector": pl.List(pl.Float32)})
+    write_parquet(nothing, paths.embeddings(encoder), metadata={"missing": CATALOGUE[encoder].missing})
+
+
 def write_training(paths: DatasetPaths, encoder: str, recall: list[float], best_epoch: int) -> None:
     curve = [
         {

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from benchmark_world import write_embeddings, write_names, write_split, write_training
+from benchmark_world import write_embeddings, write_missing, write_names, write_split, write_training
 
+from larp_core.encoders.catalogue import CATALOGUE
 from larp_core.graph_of_steps import ENCODERS, STEPS, TRAINED
 from larp_core.paths import DatasetPaths
 from larp_core.settings import Settings, make_settings
@@ -29,12 +30,16 @@ def paths(settings: Settings) -> DatasetPaths:
 
 @pytest.fixture
 def scored(settings: Settings) -> Settings:
-    """Both datasets with the scores of every encoder; `bert` is pretrained, `htsat` is not."""
+    """Both datasets with the scores of every encoder, foreign ones missing; `bert` is pretrained, `htsat` is not."""
     for number, dataset in enumerate(settings.datasets):
         paths = settings.paths(dataset)
         write_split(paths, seed=number)
         write_names(paths)
         for encoder in ENCODERS:
+            if CATALOGUE[encoder].weights:
+                write_missing(paths, encoder)
+                Job(STEPS[f"scores/{encoder}"], settings, dataset).work()
+                continue
             signal = {"htsat": 0.0, "mel_statistics": 50.0}.get(encoder, 3.0 if encoder == "larp_ttc" else 0.5)
             write_embeddings(paths, encoder, signal, pretrained=encoder == "bert", seed=number)
             Job(STEPS[f"scores/{encoder}"], settings, dataset).work()
