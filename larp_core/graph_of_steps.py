@@ -19,7 +19,6 @@ def fuses_playlists(job: Job) -> bool:
     return job.encoder in FUSED and job.recipe.evaluation.playlist_vector == "fusion"
 
 
-
 def _after(*names: str) -> Any:
     return lambda settings: list(names)
 
