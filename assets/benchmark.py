@@ -11,7 +11,9 @@ KINDS = {
         f"embeddings/{name}": {"parquet", "pytorch" if encoder.torch else "numpy"}
         for name, encoder in CATALOGUE.items()
     },
-    **{f"scores/{encoder}": {"parquet", "numpy"} for encoder in ("metadata", *CATALOGUE)},
+    **{f"scores/{encoder}": {"parquet", "pytorch"} for encoder in CATALOGUE},
+    "scores/metadata": {"parquet", "numpy"},
+    "wmf": {"parquet", "numpy"},
     "listening_page": {"html", "flac"},
     "table_1": {"parquet", "markdown"},
     "table_2": {"parquet", "markdown"},
@@ -33,14 +35,18 @@ def build(jobs: list[Job]) -> list[dg.AssetsDefinition]:
     return [
         *(asset_of(job, group=_group(job), kinds=KINDS[job.step.name]) for job in ours if not job.step.torch),
         *(
-            assets_in_one_process(list(embeddings), name="embeddings", group=_group(embeddings[0]), kinds=KINDS)
-            for embeddings in _by_dataset(together)
+            assets_in_one_process(alike, name=folder, group=_group(alike[0]), kinds=KINDS)
+            for (_, folder), alike in _alike(together).items()
         ),
     ]
 
 
-def _by_dataset(jobs: list[Job]) -> list[list[Job]]:
-    return [[job for job in jobs if job.dataset == dataset] for dataset in dict.fromkeys(job.dataset for job in jobs)]
+def _alike(jobs: list[Job]) -> dict[tuple[str, str], list[Job]]:
+    """By dataset, and by `embeddings` or `scores`."""
+    groups: dict[tuple[str, str], list[Job]] = {}
+    for job in jobs:
+        groups.setdefault((job.dataset, job.step.name.split("/")[0]), []).append(job)
+    return groups
 
 
 def _group(job: Job) -> str:

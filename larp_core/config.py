@@ -299,6 +299,7 @@ class EvaluationConfig:
         similarity: the tables' ItemKNN; the others are scored as well, as "ItemKNN (dot)" and so on.
         playlist_vector: ItemKNN's playlist by `dot` and `cosine` is the `mean` of its seeds, as the paper has it, or,
             for an encoder with a trained `fusion`, what that makes of them (`larp_core.encoders.playlists`).
+        num_seeds: how often each learned recommender is fitted; a playlist's value is the mean.
     """
 
     ks: tuple[int, ...] = (10, 20, 40)
@@ -306,6 +307,7 @@ class EvaluationConfig:
     confidence: float = 0.95
     similarity: Similarity = "cosine"
     playlist_vector: Literal["mean", "fusion"] = "mean"
+    num_seeds: int = 1
     seed: int = 42
 
 

@@ -161,12 +161,13 @@ def _scores_of(name: str) -> Any:
 def _scores(encoder: Encoder) -> Step:
     return Step(
         f"scores/{encoder.name}",
-        f"ItemKNN on {encoder.title}: Recall and NDCG on the test playlists, with bootstrap intervals.",
+        f"ItemKNN, DropoutNet and CLCRec on {encoder.title}: metrics on the test playlists, with bootstrap intervals.",
         "larp_core.benchmark.scores:score_encoder",
-        upstream=_after(f"embeddings/{encoder.name}", "cold_start_split"),
+        upstream=_after(f"embeddings/{encoder.name}", "playlists", "cold_start_split", "wmf"),
         outputs=_scores_of(encoder.name),
-        config=_recipe("evaluation"),
-        version=2,
+        config=_recipe("evaluation", "recommenders"),
+        torch=True,
+        version=3,
     )
 
 
@@ -281,6 +282,14 @@ _STEPS = [
     ),
     *(_trained(CATALOGUE[name]) for name in TRAINED),
     *(_embeddings(encoder) for encoder in CATALOGUE.values()),
+    Step(
+        "wmf",
+        "Weighted matrix factorisation of train playlists x train tracks: collaborative vectors for DropoutNet.",
+        "larp_core.benchmark.recommenders.wmf:fit_wmf",
+        upstream=_after("playlists", "cold_start_split"),
+        outputs=lambda job: [job.paths.wmf_playlists, job.paths.wmf_tracks],
+        config=lambda job: asdict(job.recipe.recommenders.wmf),
+    ),
     Step(
         "scores/metadata",
         "Rows without a model: random, oracle, same artist, artist + album, artist co-occurrence, caption TF-IDF.",

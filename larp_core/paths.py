@@ -188,3 +188,13 @@ class DatasetPaths:
 
     def rankings(self, encoder: str) -> Path:
         return self.root / "rankings" / f"{encoder}.parquet"
+
+    @property
+    def wmf_playlists(self) -> Path:
+        """`playlist_id, vector`: collaborative vectors of the train playlists."""
+        return self.root / "wmf" / "playlists.parquet"
+
+    @property
+    def wmf_tracks(self) -> Path:
+        """`track_id, vector`: collaborative vectors of the train tracks."""
+        return self.root / "wmf" / "tracks.parquet"

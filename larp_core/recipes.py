@@ -23,6 +23,13 @@ from larp_core.config import (
     TrainingConfig,
     WorldConfig,
 )
+from larp_core.config_recommenders import (
+    ClcrecConfig,
+    DropoutNetConfig,
+    FittingConfig,
+    RecommendersConfig,
+    WmfConfig,
+)
 from larp_core.errors import UserError
 
 
@@ -39,6 +46,7 @@ class Recipe:
     clip: ClipConfig = field(default_factory=ClipConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    recommenders: RecommendersConfig = field(default_factory=RecommendersConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
 
@@ -100,10 +108,18 @@ SMALL_MODEL = ModelConfig(
 """An epoch has some twenty steps: a momentum of 0.995 would fill the queue with features of ten epochs ago, negatives
 that are told apart by their age. A fast momentum encoder and a queue of one step keep them comparable."""
 
+SMALL_RECOMMENDERS = RecommendersConfig(
+    wmf=WmfConfig(width=32, epochs=40),
+    fitting=FittingConfig(epochs=60, patience=8, batch_size=256, num_negatives=128),
+    dropoutnet=DropoutNetConfig(width=64, hidden=64, optimiser="adam", learning_rate=0.003, l2=0.0),
+    clcrec=ClcrecConfig(hidden=64, learning_rate=0.01, l2=0.01, temperature=0.2),
+)
+
 DEMO = Recipe(
     name="demo",
     summary="The synthetic world with small towers trained from scratch on a CPU: minutes from nothing to tables.",
     model=SMALL_MODEL,
+    recommenders=SMALL_RECOMMENDERS,
     training=TrainingConfig(
         batch_size=32,
         epochs=_epochs(wtc=12, ttc=8, stage_3=5, clap_ft=12),
@@ -125,6 +141,11 @@ SMOKE = replace(
     summary="A tiny world and an epoch or two: every branch of the graph in a few minutes. Its scores mean nothing.",
     world=WorldConfig(num_tracks=90, num_artists=12, num_playlists=40, num_listeners=40),
     split=replace(DEMO.split, min_tracks=4),
+    recommenders=replace(
+        SMALL_RECOMMENDERS,
+        wmf=replace(SMALL_RECOMMENDERS.wmf, width=8, epochs=2),
+        fitting=replace(SMALL_RECOMMENDERS.fitting, epochs=2),
+    ),
     training=replace(DEMO.training, batch_size=8, epochs=_epochs(wtc=2, ttc=1, stage_3=1, clap_ft=1)),
     evaluation=replace(DEMO.evaluation, bootstrap_samples=200),
 )

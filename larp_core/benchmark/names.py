@@ -20,6 +20,8 @@ CAPTION_TFIDF = "caption TF-IDF"
 METADATA_ROWS = (RANDOM, ORACLE, SAME_ARTIST, ARTIST_AND_ALBUM, ARTIST_CO_OCCURRENCE, CAPTION_TFIDF)
 
 ITEMKNN = "ItemKNN"
+DROPOUTNET = "DropoutNet"
+CLCREC = "CLCRec"
 
 DATASET_TITLES = {"mpd": "Million Playlist Dataset", "lfm": "LFM-2b", "own": "Own music"}
 

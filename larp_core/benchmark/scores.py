@@ -6,6 +6,8 @@ intervals. An encoder whose weights were missing leaves all three empty, with th
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,15 +23,20 @@ from larp_core.benchmark.names import ORACLE, RANDOM
 from larp_core.benchmark.playlist_vectors import load_playlist_vectors
 from larp_core.benchmark.rankings import Rankings, values_of, write_rankings
 from larp_core.benchmark.recommenders.catalogue import recommenders_of
-from larp_core.benchmark.recommenders.recommender import Inputs
+from larp_core.benchmark.recommenders.factors import load_factors
+from larp_core.benchmark.recommenders.recommender import Inputs, Pairs, Recommender
 from larp_core.benchmark.score_table import MISSING, report_rows
+from larp_core.benchmark.split_statistics import playlist_members
 from larp_core.benchmark.vectors import load_vectors
 from larp_core.config import EvaluationConfig
 from larp_core.encoders.checked import checked_footer
+from larp_core.errors import UserError
 from larp_core.files import write_parquet
 from larp_core.graph_of_steps import fuses_playlists
 from larp_core.paths import DatasetPaths
 from larp_core.steps import Job, Report
+
+logger = logging.getLogger(__name__)
 
 FOOTER_KEYS = ("pretrained", MISSING)
 
@@ -50,7 +57,8 @@ def score_encoder(job: Job) -> Report:
     """Every recommender on `embeddings/<encoder>.parquet`; footers hand on whether the encoder was pretrained.
 
     Raises:
-        UserError: no test playlist has a target; embeddings that are not what they say, see `checked_footer`.
+        UserError: no test playlist has a target, or no train track a vector; embeddings that are not what they say, see
+            `checked_footer`.
     """
     holdouts = load_holdouts(job.paths, "test")
     footer = {key: value for key, value in checked_footer(job.paths, job.encoder).items() if key in FOOTER_KEYS}
@@ -61,10 +69,7 @@ def score_encoder(job: Job) -> Report:
     evaluation = job.recipe.evaluation
     if fuses_playlists(job):
         inputs = replace(inputs, playlists=load_playlist_vectors(job.paths.playlist_embeddings(job.encoder)))
-    rankings = {}
-    for recommender in recommenders_of(job.recipe):
-        rank = recommender.fit(inputs, evaluation.seed)
-        rankings[recommender.name] = rank(holdouts, max(evaluation.ks))[None]
+    rankings = {r.name: _ranked(r, inputs, holdouts, evaluation) for r in recommenders_of(job.recipe)}
     frames = {name: values_of(lists, holdouts, evaluation.ks) for name, lists in rankings.items()}
     num_with_vector = int(np.isin(holdouts.candidates, inputs.track_ids).sum())
     facts = {"num_candidates_with_vector": num_with_vector, "vector_width": inputs.vectors.shape[1]}
@@ -90,10 +95,34 @@ def score_metadata_rows(job: Job) -> Report:
 
 
 def load_inputs(paths: DatasetPaths, encoder: str) -> Inputs:
-    """The encoder's vectors. Raises ValueError as `load_vectors` does."""
+    """The encoder's vectors, the train pairs and WMF's factors, by ascending ids: no file's order leaks into what is
+    learned. Raises ValueError as `load_vectors` does."""
     track_ids, vectors = load_vectors(paths.embeddings(encoder))
-    train = pl.read_parquet(paths.split_tracks).filter(pl.col("split") == "train")["track_id"]
-    return Inputs(track_ids, vectors, np.isin(track_ids, train.to_numpy()))
+    order = np.argsort(track_ids)
+    track_ids, vectors = track_ids[order], vectors[order]
+    tracks = pl.read_parquet(paths.split_tracks).filter(pl.col("split") == "train")["track_id"]
+    members = playlist_members(paths).filter(pl.col("split") == "train").sort("playlist_id", "track_id")
+    train = Pairs(members["playlist_id"].to_numpy(), members["track_id"].to_numpy())
+    is_train = np.isin(track_ids, tracks.to_numpy())
+    return Inputs(track_ids, vectors, is_train, train, load_factors(paths), _validation(paths))
+
+
+def _validation(paths: DatasetPaths) -> Holdouts | None:
+    try:
+        return load_holdouts(paths, "valid")
+    except UserError:
+        logger.warning("no validation playlist has a target: learned recommenders keep their last epoch")
+        return None
+
+
+def _ranked(recommender: Recommender, inputs: Inputs, holdouts: Holdouts, evaluation: EvaluationConfig) -> np.ndarray:
+    """One list a seed and playlist: int32 [seeds, P, max(ks)]."""
+    started = time.monotonic()
+    num_seeds = evaluation.num_seeds if recommender.is_seeded else 1
+    fitted = [recommender.fit(inputs, evaluation.seed + number) for number in range(num_seeds)]
+    lists = np.stack([rank(holdouts, max(evaluation.ks)) for rank in fitted])
+    logger.info("%s: fitted and ranked in %.1f s", recommender.name, time.monotonic() - started)
+    return lists
 
 
 def summarise(frame: pl.DataFrame, chance: pl.DataFrame, evaluation: EvaluationConfig) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 
-def load_vectors(path: Path, column: str = "vector") -> tuple[np.ndarray, np.ndarray]:
+def load_vectors(path: Path, column: str = "vector", id_column: str = "track_id") -> tuple[np.ndarray, np.ndarray]:
     """Track ids int32 [M] and their vectors float32 [M, D], without the tracks whose vector is null.
 
     `column` is a list or an array of floats. D is 0 where no track has a vector.
@@ -16,10 +16,10 @@ def load_vectors(path: Path, column: str = "vector") -> tuple[np.ndarray, np.nda
     Raises:
         ValueError: vectors of different lengths, or a track that stands twice.
     """
-    frame = pl.read_parquet(path, columns=["track_id", column]).drop_nulls(column)
-    if frame["track_id"].is_duplicated().any():
-        raise ValueError(f"{path}: a track_id stands twice")
-    track_ids = frame["track_id"].cast(pl.Int32).to_numpy()
+    frame = pl.read_parquet(path, columns=[id_column, column]).drop_nulls(column)
+    if frame[id_column].is_duplicated().any():
+        raise ValueError(f"{path}: a {id_column} stands twice")
+    track_ids = frame[id_column].cast(pl.Int32).to_numpy()
     if frame.is_empty():
         return track_ids, np.empty((0, 0), np.float32)
     vectors = frame[column]

@@ -21,10 +21,11 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def paths(settings: Settings) -> DatasetPaths:
-    """The dataset `mpd` with split and names."""
+    """The dataset `mpd` with split, names and collaborative vectors."""
     paths = settings.paths("mpd")
     write_split(paths)
     write_names(paths)
+    Job(STEPS["wmf"], settings, "mpd").work()
     return paths
 
 
@@ -35,6 +36,7 @@ def scored(settings: Settings) -> Settings:
         paths = settings.paths(dataset)
         write_split(paths, seed=number)
         write_names(paths)
+        Job(STEPS["wmf"], settings, dataset).work()
         for encoder in ENCODERS:
             if CATALOGUE[encoder].weights:
                 write_missing(paths, encoder)

@@ -1,0 +1,95 @@
+"""The section of a recipe that is about the learned recommenders, see `larp_core.benchmark.recommenders`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class WmfConfig:
+    """Weighted matrix factorisation, see `larp_core.benchmark.recommenders.wmf`. Appendix B names all but the solver's
+    epochs and batch, the weight and the negatives.
+
+    Attributes:
+        solver: `als` is exact and needs no learning rate; `sgd` is the paper's.
+        width: of the factors.
+        epochs: sweeps of ALS, passes over the observed pairs of SGD.
+        observed_weight: of a track that stands in the playlist, against one of any other.
+        num_negatives: tracks that SGD draws for each observed pair.
+    """
+
+    solver: Literal["als", "sgd"] = "sgd"
+    width: int = 64
+    epochs: int = 30
+    observed_weight: float = 10.0
+    l2: float = 0.1
+    learning_rate: float = 0.005
+    momentum: float = 0.9
+    batch_size: int = 1_024
+    num_negatives: int = 4
+    seed: int = 42
+
+
+@dataclass(frozen=True)
+class FittingConfig:
+    """The loop of the learned recommenders.
+
+    Attributes:
+        epochs: at most. patience: epochs without a better validation Recall@10 before it stops.
+        batch_size: pairs of playlist and track in a step. num_negatives: random tracks that stand beside them.
+        most_pairs: an epoch ends after so many pairs, where there are more.
+    """
+
+    epochs: int = 50
+    patience: int = 5
+    batch_size: int = 1_024
+    num_negatives: int = 1_024
+    most_pairs: int = 1_000_000
+
+
+@dataclass(frozen=True)
+class DropoutNetConfig:
+    """Appendix B.2. `hidden` is the MLPs' inner width, `width` that of what they give; `l2` is SGD's weight decay.
+
+    Attributes:
+        feature_dropout: share of rows whose collaborative part is hidden in a step.
+    """
+
+    width: int = 256
+    hidden: int = 256
+    optimiser: Literal["sgd", "adam"] = "sgd"
+    learning_rate: float = 0.005
+    momentum: float = 0.9
+    l2: float = 0.1
+    feature_dropout: float = 0.2
+
+
+@dataclass(frozen=True)
+class ClcrecConfig:
+    """Appendix B.3; `width` is WMF's, since the paper names none.
+
+    Attributes:
+        l2: of the mean squared length of the collaborative vectors in a step.
+        replacement: how probable it is that a track's content stands for its collaborative vector.
+        content_term: what the second contrast sets against a track's content: the content of another `track` of the
+            playlist, the letter of equation 29, or its own collaborative `embedding`, as the original does.
+    """
+
+    width: int = 64
+    hidden: int = 256
+    learning_rate: float = 0.001
+    l2: float = 0.1
+    temperature: float = 2.0
+    replacement: float = 0.5
+    content_term: Literal["track", "embedding"] = "track"
+
+
+@dataclass(frozen=True)
+class RecommendersConfig:
+    """The learned recommenders, each fitted once an encoder; appendix B's values by default."""
+
+    wmf: WmfConfig = field(default_factory=WmfConfig)
+    fitting: FittingConfig = field(default_factory=FittingConfig)
+    dropoutnet: DropoutNetConfig = field(default_factory=DropoutNetConfig)
+    clcrec: ClcrecConfig = field(default_factory=ClcrecConfig)
