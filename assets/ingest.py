@@ -14,7 +14,7 @@ KINDS = {
     "captions": {"parquet", "text"},
     "mp3": {"mp3", "parquet"},
     "clips": {"flac", "parquet"},
-    "mels": {"numpy", "pytorch"},
+    "mels": {"numpy"},
     "interaction_graph": {"duckdb", "graph"},
 }
 """Step: what the UI shows that it is made of."""

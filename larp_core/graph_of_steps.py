@@ -269,7 +269,6 @@ _STEPS = [
         "larp_core.audio.mels:build_mels",
         upstream=_after("clips"),
         outputs=lambda job: [job.paths.mels, job.paths.mel_rows],
-        torch=True,
         version=2,
     ),
     Step(

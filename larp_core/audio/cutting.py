@@ -82,9 +82,10 @@ def resample(samples: np.ndarray, rate_hz: int, config: ClipConfig) -> np.ndarra
 
 def warning_of(samples: np.ndarray) -> str:
     """`silent`, or the share of samples at full scale where it is large; empty for an ordinary clip."""
-    level_dbfs = 10 * np.log10(np.mean(np.square(samples, dtype=np.float64)) + 1e-20)
-    if level_dbfs < SILENCE_DBFS:
+    if 10 * np.log10(float(np.dot(samples, samples)) / len(samples) + 1e-20) < SILENCE_DBFS:
         return "silent"
+    if max(samples.max(), -samples.min()) < FULL_SCALE:
+        return ""
     clipped = float(np.mean(np.abs(samples) >= FULL_SCALE))
     return f"clipped: {clipped:.1%} of samples at full scale" if clipped > CLIPPED_SHARE else ""
 

@@ -18,7 +18,7 @@ from larp_core.errors import UserError
 from larp_core.files import hash_of, make_folder, stat_signature, write_parquet
 from larp_core.paths import DatasetPaths
 
-MEL_VERSION = 1
+MEL_VERSION = 2
 """Raised when the same clip would give another log-mel, so that no old row is kept."""
 
 SAVE_EVERY_ROWS = 512

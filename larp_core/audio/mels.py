@@ -1,4 +1,4 @@
-"""Log-mel spectrograms of the clips, as CLAP's HTS-AT takes them. This module needs torch: it runs in its own process.
+"""The array of the clips' log-mel spectrograms, as CLAP's HTS-AT takes them.
 
 `mels.npy` is a float16 array [num_clips, 1001, 64] in dB, ordered by track id and, within a track, by the clip's index;
 `mels.parquet` tells each clip's `row`.
@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import torch
-import torchaudio
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from larp_core.audio.decode import read_clip
 from larp_core.audio.ledger import OK
+from larp_core.audio.log_mel import NUM_FRAMES, NUM_MELS, NUM_SAMPLES, log_mel
 from larp_core.audio.mel_store import MelStore
 from larp_core.audio.pictures import save_spectrograms
 from larp_core.audio.workers import num_cores
@@ -29,50 +28,8 @@ from larp_core.files import atomic_path, write_parquet
 from larp_core.paths import DatasetPaths
 from larp_core.steps import Job, Report
 
-SAMPLE_RATE_HZ = 48_000
-NUM_SAMPLES = 480_000
-NUM_FRAMES = 1_001
-NUM_MELS = 64
-FREQUENCY_RANGE_HZ = (50.0, 14_000.0)
-POWER_FLOOR = 1e-10
-
 BATCH_SIZE = 8
 NUM_PICTURED = 6
-
-
-@cache
-def _mel_power() -> torchaudio.transforms.MelSpectrogram:
-    return torchaudio.transforms.MelSpectrogram(
-        SAMPLE_RATE_HZ,
-        n_fft=1_024,
-        hop_length=480,
-        n_mels=NUM_MELS,
-        f_min=FREQUENCY_RANGE_HZ[0],
-        f_max=FREQUENCY_RANGE_HZ[1],
-        norm="slaney",
-        mel_scale="slaney",
-    )
-
-
-def mel_filters() -> torch.Tensor:
-    """The filter bank, float32 [513, 64]: what a checkpoint's own can be compared with."""
-    return _mel_power().mel_scale.fb
-
-
-@torch.inference_mode()
-def log_mel(waveform: torch.Tensor) -> torch.Tensor:
-    """Log-mel power in dB, float32 [B, 1001, 64], of 48 kHz mono clips [B, 480000].
-
-    The same numbers as `transformers.ClapFeatureExtractor(frequency_min=50, truncation="rand_trunc")`, faster:
-    within 1e-3 dB down to 50 dB below a frame's loudest band, where float32 rounding begins to tell in both.
-
-    Raises:
-        ValueError: another number of samples, which would mean another rate or length.
-    """
-    if waveform.shape[-1] != NUM_SAMPLES:
-        raise ValueError(f"a clip has {NUM_SAMPLES} samples at {SAMPLE_RATE_HZ} Hz, not {waveform.shape[-1]}")
-    power = _mel_power()(waveform).clamp(min=POWER_FLOOR)
-    return (10 * power.log10()).transpose(-1, -2)
 
 
 def build_mels(job: Job) -> Report:
@@ -85,13 +42,13 @@ def build_mels(job: Job) -> Report:
     """
     paths = job.paths
     clips = pl.read_parquet(paths.clips).filter(pl.col("status") == OK).sort("track_id", "clip_index")
-    torch.set_num_threads(1)  # several batches at a time, each on one thread, beat one batch on several
     num_computed = 0
     if clips.is_empty():
         with atomic_path(paths.mels) as partial:
             np.save(partial, np.empty((0, NUM_FRAMES, NUM_MELS), np.float16))  # can't be mapped into memory
     else:
-        num_computed = _fill(MelStore(paths, clips["sha256"].to_list(), (NUM_FRAMES, NUM_MELS)), clips, job)
+        with threadpool_limits(1):  # several batches at a time, each on one thread, beat one batch on several
+            num_computed = _fill(MelStore(paths, clips["sha256"].to_list(), (NUM_FRAMES, NUM_MELS)), clips, job)
     rows = clips.select("track_id", "clip_index", row=pl.int_range(pl.len(), dtype=pl.Int32))
     write_parquet(rows, paths.mel_rows)
     return Report(
@@ -140,7 +97,7 @@ def _batches(files: list[Path], todo: np.ndarray) -> Iterator[tuple[np.ndarray, 
 
 def _mels_of(files: list[Path], rows: np.ndarray) -> np.ndarray:
     waveforms = np.stack([_read_checked(files[row]) for row in rows])
-    return log_mel(torch.from_numpy(waveforms)).to(torch.float16).numpy()
+    return log_mel(waveforms).astype(np.float16)
 
 
 def _read_checked(file: Path) -> np.ndarray:

@@ -224,8 +224,8 @@ def _notes(tower: State) -> tuple[str, ...]:
     filters = tower.get("logmel_extractor.melW")
     if filters is None:
         return ()
-    from larp_core.audio.mels import mel_filters
+    from larp_core.audio.log_mel import mel_filters
 
-    ours = mel_filters()
+    ours = torch.from_numpy(mel_filters()).float()
     same = filters.shape == ours.shape and torch.allclose(filters.float(), ours, atol=1e-4)
     return () if same else (OTHER_RATE,)

@@ -16,7 +16,7 @@ import torch
 from transformers import AutoFeatureExtractor, AutoProcessor, BatchFeature, FeatureExtractionMixin, ProcessorMixin
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from larp_core.audio.mels import NUM_SAMPLES, SAMPLE_RATE_HZ, log_mel
+from larp_core.audio.log_mel import NUM_SAMPLES, SAMPLE_RATE_HZ, log_mel
 from larp_core.errors import UserError
 from larp_core.model.configuration_larp import LarpConfig
 
@@ -58,8 +58,7 @@ class LarpFeatureExtractor(FeatureExtractionMixin):
         single = hasattr(audio, "ndim") and audio.ndim == 1
         waves = [np.asarray(wave, dtype=np.float32) for wave in ([audio] if single else audio)]
         clips = [_clip(n, wave, sampling_rate, crop, pad) for n, wave in enumerate(waves)]
-        # The clone is an ordinary tensor, which training can differentiate by; log_mel gives an inference one.
-        mels = log_mel(torch.from_numpy(np.stack(clips))).clone().unsqueeze(1)
+        mels = torch.from_numpy(log_mel(np.stack(clips))).unsqueeze(1)
         return BatchFeature({"input_features": mels}, tensor_type=return_tensors)
 
 

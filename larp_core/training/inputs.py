@@ -10,7 +10,8 @@ import polars as pl
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from larp_core import memo
-from larp_core.audio.mels import NUM_FRAMES, NUM_MELS, load_mels
+from larp_core.audio.log_mel import NUM_FRAMES, NUM_MELS
+from larp_core.audio.mels import load_mels
 from larp_core.benchmark.holdouts import Holdouts, load_holdouts
 from larp_core.data.csr import TrainGraph, load_train_graph
 from larp_core.errors import UserError

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 import pytest
 import soundfile
-import torch
 from audio_files import chirp, job_of, write_tracks
 from transformers import ClapFeatureExtractor
 
@@ -17,7 +16,8 @@ from larp_core.audio.acquire import acquire_audio
 from larp_core.audio.clips import build_clips
 from larp_core.audio.cutting import resample
 from larp_core.audio.decode import measure, read_window
-from larp_core.audio.mels import build_mels, load_mels, log_mel
+from larp_core.audio.log_mel import log_mel
+from larp_core.audio.mels import build_mels, load_mels
 from larp_core.config import ClipConfig
 from larp_core.errors import UserError
 from larp_core.steps import Job, Report
@@ -39,32 +39,32 @@ def waveforms() -> np.ndarray:
 
 
 def assert_same_mels(mel: np.ndarray, expected: np.ndarray) -> None:
-    """Within 1e-3 dB wherever a band is near enough to the frame's loudest; far below it, both are rounding noise."""
-    difference = np.abs(mel - expected)
-    audible = expected > expected.max(axis=-1, keepdims=True) - 50
-    assert audible.mean() > 0.1
-    assert difference[audible].max() < 1e-3
-    assert difference.max() < 0.3
+    """Within 1e-3 dB in every band of every frame, before the array's float16 rounds both."""
+    assert mel.dtype == np.float32
+    np.testing.assert_allclose(mel, expected, rtol=0, atol=1e-3)
 
 
 def test_log_mels_are_those_of_clap(waveforms: np.ndarray) -> None:
-    mels = log_mel(torch.from_numpy(waveforms)).numpy()
+    mels = log_mel(waveforms)
     assert mels.shape == (4, 1001, 64)
     for mel, samples in zip(mels, waveforms, strict=True):
         assert_same_mels(mel, clap_mel(samples))
 
 
 def test_log_mels_of_real_music_are_those_of_clap(shared_data: Path) -> None:
-    for name in ("howler__80s_vibe.mp3", "mdn__drums.mp3", "librosa__pibble.ogg"):
+    """The first two have bands far below a frame's loudest, the third has next to nothing but one tone."""
+    for name in ("mdn__bassguitar.mp3", "mdn__drums.mp3", "librosa__147793__setuniman__sweet-waltz-0i-22mi.ogg"):
         path = shared_data / "audio" / name
-        samples = resample(*read_window(path, 20.0, 10.0, measure(path)), ClipConfig())
-        assert_same_mels(log_mel(torch.from_numpy(samples[None])).numpy()[0], clap_mel(samples))
+        measured = measure(path)
+        start = min(20.0, measured.duration_seconds - 10)
+        samples = resample(*read_window(path, start, 10.0, measured), ClipConfig())
+        assert_same_mels(log_mel(samples[None])[0], clap_mel(samples))
 
 
 def test_silence_is_the_floor_and_another_length_is_refused() -> None:
-    assert torch.equal(log_mel(torch.zeros(1, 480_000)), torch.full((1, 1001, 64), -100.0))
+    np.testing.assert_allclose(log_mel(np.zeros((1, 480_000), np.float32)), np.full((1, 1001, 64), -100.0), atol=1e-5)
     with pytest.raises(ValueError, match="480000 samples at 48000 Hz, not 441000"):
-        log_mel(torch.zeros(1, 441_000))
+        log_mel(np.zeros((1, 441_000), np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_rows_are_the_clips_in_the_order_of_ids(built: tuple[Job, Report]) -> No
     for track_id, row in ((0, 0), (8, 7), (19, 18)):
         path = clips.filter(pl.col("track_id") == track_id)["path"].item()
         samples = soundfile.read(job.paths.root / path, dtype="float32")[0]
-        expected = log_mel(torch.from_numpy(samples[None])).numpy()[0]
+        expected = log_mel(samples[None])[0]
         np.testing.assert_allclose(mels[row].astype(np.float32), expected, atol=0.04)  # half a step of float16 at 64
     assert report.num_rows == 19
     assert Path(report.pictures["log-mel spectrograms"]).read_bytes().startswith(b"\x89PNG")

@@ -85,15 +85,20 @@ def bert_state(prefix: str, seed: int = 1, cross_attention: bool = True) -> Stat
     return {prefix + key: value for key, value in state.items()}
 
 
+def own_filters() -> Tensor:
+    """The pipeline's mel filters, as a checkpoint has them."""
+    from larp_core.audio.log_mel import mel_filters
+
+    return torch.from_numpy(mel_filters()).float()
+
+
 def larp_state(fusion: bool = True) -> State:
     """A LARP checkpoint's `model`: towers, projections, momentum copies, queues, tables and what BLIP left in it."""
-    from larp_core.audio.mels import mel_filters
-
     projection, num_tracks = 16, 11
     top = WIDTH * 2 ** (len(DEPTHS) - 1)
     state: State = {}
     for copy in ("", "_m"):
-        state |= htsat_state(f"audio_encoder{copy}.", seed=5 if copy else 2, mel_filters=mel_filters())
+        state |= htsat_state(f"audio_encoder{copy}.", seed=5 if copy else 2, mel_filters=own_filters())
         state |= bert_state(f"text_encoder{copy}.", seed=6 if copy else 3)
         linear(state, f"audio_proj{copy}", projection, top)
         linear(state, f"text_proj{copy}", projection, BERT_WIDTH)

@@ -8,13 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from published_weights import DEPTHS, HEADS, WIDTH, State, bert_forward, htsat_forward, htsat_state, larp_state, under
+from published_weights import (
+    DEPTHS,
+    HEADS,
+    WIDTH,
+    State,
+    bert_forward,
+    htsat_forward,
+    htsat_state,
+    larp_state,
+    own_filters,
+    under,
+)
 from safetensors.torch import save_file
 from torch.nn import functional as F
 from transformers import AutoModel, AutoProcessor, BertTokenizer, ClapAudioModel
 
 from larp_core.__main__ import main
-from larp_core.audio.mels import mel_filters
 from larp_core.config import AudioTowerConfig
 from larp_core.errors import UserError
 from larp_core.model.configuration_larp import LarpConfig
@@ -33,7 +43,7 @@ def author_checkpoint() -> State:
 
 
 def laion_checkpoint() -> State:
-    state = htsat_state("module.audio_branch.", mel_filters=mel_filters())
+    state = htsat_state("module.audio_branch.", mel_filters=own_filters())
     state["module.logit_scale_a"] = torch.zeros(())
     state["module.text_branch.embeddings.word_embeddings.weight"] = torch.randn(5, 4)
     state["module.audio_projection.0.weight"] = torch.randn(4, 4)
@@ -102,7 +112,9 @@ def test_a_larp_without_fusion_says_what_the_fusion_holds(tmp_path: Path) -> Non
 def test_the_authors_32_khz_filters_are_noticed_and_ours_are_not() -> None:
     other = convert_audio_tower(author_checkpoint(), "htsat", tower_of(author_checkpoint()))
     same = convert_audio_tower(
-        htsat_state("sed_model.", mel_filters=mel_filters()), "htsat", tower_of(author_checkpoint())
+        htsat_state("sed_model.", mel_filters=own_filters()),
+        "htsat",
+        tower_of(author_checkpoint()),
     )
     assert "48 kHz" in other.notes[0] and same.notes == ()
 
