@@ -292,6 +292,16 @@ SIMILARITIES: tuple[Similarity, ...] = ("dot", "cosine", "centred", "whitened")
 
 
 @dataclass(frozen=True)
+class EncodersConfig:
+    """Encoders that are used as they come.
+
+    `clap_pt` is a hub name or folder of a `ClapModel`, where LARP_CLAP_PT names none.
+    """
+
+    clap_pt: str | None = None
+
+
+@dataclass(frozen=True)
 class EvaluationConfig:
     """Recall@K and NDCG@K with bootstrap intervals over playlists.
 

@@ -124,7 +124,7 @@ def _weights_config(encoder: Encoder) -> Any:
         if encoder.training:
             return {"playlist_vector": "fusion"} if fuses_playlists(job) else {}
         named = {name: getattr(job.settings, name) for name in (encoder.weights, encoder.command) if name}
-        return named or _recipe("model", "training")(job)
+        return named | _recipe("encoders")(job) if named else _recipe("model", "training")(job)
 
     return config
 

@@ -179,6 +179,10 @@ class DatasetPaths:
     def embeddings(self, encoder: str) -> Path:
         return self.root / "embeddings" / f"{encoder}.parquet"
 
+    def embedding_parts(self, encoder: str) -> Path:
+        """Batches of vectors that an encoder's command has finished; gone once all are there."""
+        return self.root / "embeddings" / f"{encoder}.parts"
+
     def playlist_embeddings(self, encoder: str) -> Path:
         """`playlist_id, vector` of held-out playlists; only where `evaluation.playlist_vector` is `fusion`."""
         return self.root / "embeddings" / f"{encoder}_playlists.parquet"

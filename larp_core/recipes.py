@@ -13,6 +13,7 @@ from larp_core.config import (
     AudioTowerConfig,
     CaptionConfig,
     ClipConfig,
+    EncodersConfig,
     EvaluationConfig,
     IngestConfig,
     ModelConfig,
@@ -47,6 +48,7 @@ class Recipe:
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     recommenders: RecommendersConfig = field(default_factory=RecommendersConfig)
+    encoders: EncodersConfig = field(default_factory=EncodersConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
 
@@ -79,6 +81,7 @@ PAPER = Recipe(
         audio=AudioTowerConfig(pretrained="laion/clap-htsat-unfused"),
         text=TextTowerConfig(pretrained="bert-base-uncased"),
     ),
+    encoders=EncodersConfig(clap_pt="laion/clap-htsat-unfused"),
 )
 
 RELEASED_CODE = replace(

@@ -25,9 +25,10 @@ def embed_tracks(job: Job) -> Report:
     """Writes `embeddings/<encoder>.parquet`: `track_id, vector`, and from two-tower models `audio_vector, text_vector`.
 
     Tracks that the encoder cannot see (no clip for an audio tower, say) have no row; those that it was asked for and
-    gave up have a null vector. Where its weights are not to be found the file has no row, and its footer says so under
-    `missing`. The footer tells what the vectors were made with, see `describe`. Where the recipe asks for them, an
-    encoder with a trained fusion writes held-out playlists beside, see `larp_core.encoders.playlists`.
+    gave up have a null vector. Where its weights are not to be found, or it sees no track at all, the file has no row,
+    and its footer says why under `missing`. The footer tells what the vectors were made with, see `describe`. Where the
+    recipe asks for them, an encoder with a trained fusion writes held-out playlists beside, see
+    `larp_core.encoders.playlists`.
 
     Raises:
         UserError: a vector that isn't finite, or whatever the encoder refuses.
@@ -40,6 +41,9 @@ def embed_tracks(job: Job) -> Report:
     except WeightsNotFound as error:
         logger.warning("%s: %s", encoder.name, error)
         return _write_missing(job, encoder, str(error))
+    if not len(embedded.track_ids):
+        what = " or ".join(["a clip"] * encoder.hears + ["a caption"] * encoder.reads)
+        return _write_missing(job, encoder, f"no track has {what}")
     _check_finite(encoder, embedded)
     width = embedded.vectors.shape[1]
     frame = pl.DataFrame({"track_id": _ids(embedded.track_ids), "vector": _lists(embedded.vectors)})

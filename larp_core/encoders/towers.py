@@ -50,7 +50,7 @@ def embed_text_tower(job: Job, track_ids: np.ndarray) -> Embedded:
     model, data = _starting_point(job, track_ids)
     seen = data.has_text.numpy()
     vectors = _pooled(job, model, np.flatnonzero(seen), lambda positions: _latent_of_captions(model, data, positions))
-    return Embedded(track_ids[seen], vectors, _state_sha256(model), bool(job.recipe.model.text.pretrained))
+    return Embedded(track_ids[seen], vectors, state_sha256(model), bool(job.recipe.model.text.pretrained))
 
 
 def embed_audio_tower(job: Job, track_ids: np.ndarray) -> Embedded:
@@ -59,7 +59,7 @@ def embed_audio_tower(job: Job, track_ids: np.ndarray) -> Embedded:
     model, data = _starting_point(job, track_ids)
     seen = data.mel_rows >= 0
     vectors = _pooled(job, model, np.flatnonzero(seen), lambda positions: _mean_latent(model, data, positions))
-    return Embedded(track_ids[seen], vectors, _state_sha256(model), bool(job.recipe.model.audio.pretrained))
+    return Embedded(track_ids[seen], vectors, state_sha256(model), bool(job.recipe.model.audio.pretrained))
 
 
 def _starting_point(job: Job, track_ids: np.ndarray) -> tuple[LarpModel, TrackData]:
@@ -98,7 +98,7 @@ def _pooled(job: Job, model: LarpModel, positions: np.ndarray, tower: Callable[[
     return np.concatenate(parts) if parts else np.empty((0, 1), dtype=np.float32)
 
 
-def _state_sha256(model: LarpModel) -> str:
+def state_sha256(model: torch.nn.Module) -> str:
     """Weights that were never saved are named by their values."""
     import hashlib
 

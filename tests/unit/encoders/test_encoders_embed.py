@@ -10,8 +10,9 @@ import pytest
 from encoder_world import NUM_TRACKS, SILENT, UNNAMED, write_tracks
 from training_world import RECIPE, make_inputs
 
+from larp_core.encoders.checked import checked_footer
 from larp_core.encoders.embed import embed_tracks
-from larp_core.files import hash_file
+from larp_core.files import hash_file, write_parquet
 from larp_core.settings import Settings
 from larp_core.steps import Job, step_named
 from larp_core.training.stages import run_stage, save_model
@@ -71,3 +72,20 @@ def test_two_towers_average_what_a_track_has(settings: Settings) -> None:
     assert rows[UNNAMED]["text_vector"] is None and rows[UNNAMED]["vector"] == rows[UNNAMED]["audio_vector"]
     weights = settings.paths("mpd").model("larp_wtc") / "model.safetensors"
     assert footer["weights_sha256"] == hash_file(weights) and footer["pretrained"] == "true"
+
+
+def test_an_encoder_that_sees_no_track_says_so(tmp_path: Path) -> None:
+    silent = write_tracks(tmp_path)
+    paths = silent.paths("mpd")
+    write_parquet(pl.read_parquet(paths.mel_rows).clear(), paths.mel_rows)
+    np.save(paths.mels, np.empty((0, 1001, 64), np.float16))
+    for encoder in ("mel_statistics", "htsat"):
+        frame, footer, _ = embed(silent, encoder)
+        assert frame.is_empty() and footer["missing"] == "no track has a clip"
+
+
+def test_the_footer_tells_what_made_the_vectors(settings: Settings) -> None:
+    _, footer, _ = embed(settings, "larp_wtc")
+    assert {"encoder", "encoder_version", "licence", "source", "sample_rate_hz", "dimension"} <= set(footer)
+    assert (footer["encoder"], footer["sample_rate_hz"], footer["dimension"]) == ("larp_wtc", "48000", "256")
+    assert checked_footer(settings.paths("mpd"), "larp_wtc") == footer
