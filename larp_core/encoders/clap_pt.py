@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
 
-from larp_core.audio.mels import NUM_MELS, SAMPLE_RATE_HZ, load_mels
-from larp_core.encoders.catalogue import CATALOGUE
+from larp_core.audio.mels import NUM_MELS, load_mels
+from larp_core.encoders.catalogue import CATALOGUE, OUR_RATE_HZ
 from larp_core.encoders.embedded import Embedded, WeightsNotFound
 from larp_core.encoders.precomputed import embed_precomputed
 from larp_core.encoders.towers import state_sha256
@@ -107,9 +107,9 @@ def load_clap(name: str) -> tuple[Any, ClapModel]:
         raise UserError(f"{variable}: '{name}' lacks {len(missing)} weights of ClapModel, such as {missing[0]}")
     if model.config.audio_config.enable_fusion:
         raise UserError(f"{variable}: '{name}' is a CLAP with fusion, for clips of more than 10 s; name an unfused one")
-    if (front_end.sampling_rate, front_end.feature_size) != (SAMPLE_RATE_HZ, NUM_MELS):
+    if (front_end.sampling_rate, front_end.feature_size) != (OUR_RATE_HZ, NUM_MELS):
         raise UserError(
             f"{variable}: '{name}' hears {front_end.sampling_rate} Hz in {front_end.feature_size} mels, the mels here "
-            f"are of {SAMPLE_RATE_HZ} Hz in {NUM_MELS}; name another CLAP"
+            f"are of {OUR_RATE_HZ} Hz in {NUM_MELS}; name another CLAP"
         )
     return tokenizer, model
