@@ -322,6 +322,7 @@ _STEPS = [
         upstream=_after(*ALL_SCORES),
         outputs=_reports("table_2.parquet", "table_2.md"),
         shared=True,
+        version=2,
     ),
     Step(
         "table_3",
@@ -330,6 +331,7 @@ _STEPS = [
         upstream=_after(*ALL_SCORES),
         outputs=_reports("table_3.parquet", "table_3.md"),
         shared=True,
+        version=2,
     ),
     Step(
         "list_metrics",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import polars as pl
 
 from larp_core.benchmark import markdown
 from larp_core.benchmark.names import BACKBONES, ITEMKNN, ORACLE, RANDOM, row_name
+from larp_core.benchmark.published import Published
 from larp_core.paths import DatasetPaths
 
 METRIC_LETTERS = {"recall": "R", "ndcg": "N"}
@@ -34,18 +36,18 @@ def metadata_row(name: str) -> Row:
     return Row(METADATA, name, name)
 
 
-def collect(paths: DatasetPaths, rows: Sequence[Row], ks: Sequence[int]) -> pl.DataFrame:
-    """`dataset, row, recommender, metric, k, value, ci_low, ci_high, at_chance, is_learned, missing`, in the order of
-    `rows`.
+def collect(paths: DatasetPaths, rows: Sequence[Row], ks: Sequence[int], published: Published) -> pl.DataFrame:
+    """`dataset, row, recommender, metric, k, value, ci_low, ci_high, at_chance, is_learned, missing, paper_value`, in
+    the order of `rows`.
 
     `recommender` is "–" for rows without a model. A backbone without pretrained weights is named untrained, by the
     footer of its score file, and does not count as learned. An encoder whose weights were missing has null values, and
-    the reason in `missing`, which is null elsewhere.
+    the reason in `missing`, which is null elsewhere. `paper_value` is that of `published`, null where it has none.
     """
-    return pl.concat(_read_row(paths, row, ks) for row in rows)
+    return pl.concat(_read_row(paths, row, ks, published) for row in rows)
 
 
-def _read_row(paths: DatasetPaths, row: Row, ks: Sequence[int]) -> pl.DataFrame:
+def _read_row(paths: DatasetPaths, row: Row, ks: Sequence[int], published: Published) -> pl.DataFrame:
     path = paths.scores(row.file)
     footer = pl.read_parquet_metadata(path)
     missing = footer.get(MISSING)
@@ -54,9 +56,11 @@ def _read_row(paths: DatasetPaths, row: Row, ks: Sequence[int]) -> pl.DataFrame:
     name = row.name or row_name(row.file, pretrained=is_pretrained)
     is_learned = is_encoder and row.file != "mel_statistics" and (is_pretrained or row.file not in BACKBONES)
     scores = pl.read_parquet(path).filter(pl.col("recommender") == row.recommender)
-    cells = pl.DataFrame([(metric, k) for metric in METRIC_LETTERS for k in ks], ["metric", "k"], orient="row")
+    asked = [(metric, k) for metric in METRIC_LETTERS for k in ks]
+    figures = [(*cell, published.get((paths.dataset, row.recommender, row.file, *cell))) for cell in asked]
+    schema = {"metric": pl.String, "k": pl.Int32, "paper_value": pl.Float64}
     return (
-        cells.with_columns(pl.col("k").cast(pl.Int32))
+        pl.DataFrame(figures, schema, orient="row")
         .join(scores, on=["metric", "k"], how="left", maintain_order="left")
         .select(
             pl.lit(paths.dataset).alias("dataset"),
@@ -70,6 +74,7 @@ def _read_row(paths: DatasetPaths, row: Row, ks: Sequence[int]) -> pl.DataFrame:
             "at_chance",
             pl.lit(is_learned).alias("is_learned"),
             pl.lit(missing, pl.String).alias("missing"),
+            "paper_value",
         )
     )
 
@@ -88,12 +93,16 @@ def missing_lines(scores: pl.DataFrame) -> str:
     return "".join(f"- {row}: {reason}\n" for row, reason in missing.iter_rows())
 
 
-def report_rows(scores: pl.DataFrame, name_column: str) -> list[dict[str, str]]:
-    """The web UI's form: one row a name, one column a metric and K, with intervals and `to_markdown`'s asterisk."""
-    rows: dict[str, dict[str, str]] = {}
+def report_rows(scores: pl.DataFrame, *names: str) -> list[dict[str, str]]:
+    """The web UI's form: one row a name, one column a metric and K, with intervals and `to_markdown`'s asterisk.
+
+    `names` are the columns that together name a row.
+    """
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
     for line in scores.iter_rows(named=True):
-        row = rows.setdefault(line[name_column], {name_column: line[name_column]})
-        is_marked = line["at_chance"] and line[name_column] != RANDOM
+        key = {name: line[name] for name in names}
+        row = rows.setdefault(tuple(key.values()), key)
+        is_marked = line["at_chance"] and line[names[0]] != RANDOM
         row[f"{METRIC_LETTERS[line['metric']]}@{line['k']}"] = _with_interval(line) + ("*" if is_marked else "")
     return list(rows.values())
 
@@ -102,11 +111,16 @@ def _metric_table(scores: pl.DataFrame, metric: str) -> str:
     ks = scores["k"].unique().sort().to_list()
     learned = scores.filter("is_learned").group_by("k").agg(pl.max("value"))
     best = dict(learned.iter_rows())
-    header = ["row", "recommender", *(f"{METRIC_LETTERS[metric]}@{k}" for k in ks)]
+    has_paper = scores["paper_value"].count() > 0
+    headings = [f"{METRIC_LETTERS[metric]}@{k}" for k in ks]
+    pairs = [(heading, f"{heading} (paper)") if has_paper else (heading,) for heading in headings]
+    header = ["row", "recommender", *itertools.chain.from_iterable(pairs)]
     rows = []
     for (name, recommender), group in scores.partition_by("row", "recommender", as_dict=True).items():
-        cells = {line["k"]: _cell(line, best.get(line["k"])) for line in group.iter_rows(named=True)}
-        rows.append([str(name), str(recommender), *(cells[k] for k in ks)])
+        cells = []
+        for line in group.sort("k").iter_rows(named=True):
+            cells += [_cell(line, best.get(line["k"])), *([markdown.number(line["paper_value"])] if has_paper else [])]
+        rows.append([str(name), str(recommender), *cells])
     return markdown.table(header, rows)
 
 

@@ -13,10 +13,20 @@ def recommenders_of(recipe: Recipe) -> list[Recommender]:
     from larp_core.benchmark.recommenders.clcrec import Clcrec
     from larp_core.benchmark.recommenders.dropoutnet import DropoutNet
 
-    ours, config = recipe.evaluation.similarity, recipe.recommenders
+    config = recipe.recommenders
     return [
-        ItemKnn(ours),
+        ItemKnn(recipe.evaluation.similarity),
         DropoutNet(config.dropoutnet, config.fitting),
         Clcrec(config.clcrec, config.fitting),
-        *(ItemKnn(similarity, is_variant=True) for similarity in SIMILARITIES if similarity != ours),
+        *_variants(recipe),
     ]
+
+
+def variants_of(recipe: Recipe) -> list[str]:
+    """Names of ItemKNN by the similarities that are not the recipe's."""
+    return [variant.name for variant in _variants(recipe)]
+
+
+def _variants(recipe: Recipe) -> list[ItemKnn]:
+    ours = recipe.evaluation.similarity
+    return [ItemKnn(similarity, is_variant=True) for similarity in SIMILARITIES if similarity != ours]

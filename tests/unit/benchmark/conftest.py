@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,23 +30,31 @@ def paths(settings: Settings) -> DatasetPaths:
     return paths
 
 
-@pytest.fixture
-def scored(settings: Settings) -> Settings:
-    """Both datasets with the scores of every encoder, foreign ones missing; `bert` is pretrained, `htsat` is not."""
+@pytest.fixture(scope="session")
+def scored_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the scores of every encoder on both datasets, foreign ones missing; `bert` is pretrained,
+    `htsat` is not."""
+    settings = make_settings(data_dir=str(tmp_path_factory.mktemp("scored")), recipe="smoke")
     for number, dataset in enumerate(settings.datasets):
         paths = settings.paths(dataset)
         write_split(paths, seed=number)
         write_names(paths)
         Job(STEPS["wmf"], settings, dataset).work()
         for encoder in ENCODERS:
+            signal = {"htsat": 0.0, "mel_statistics": 50.0}.get(encoder, 3.0 if encoder == "larp_ttc" else 0.5)
             if CATALOGUE[encoder].weights:
                 write_missing(paths, encoder)
-                Job(STEPS[f"scores/{encoder}"], settings, dataset).work()
-                continue
-            signal = {"htsat": 0.0, "mel_statistics": 50.0}.get(encoder, 3.0 if encoder == "larp_ttc" else 0.5)
-            write_embeddings(paths, encoder, signal, pretrained=encoder == "bert", seed=number)
+            else:
+                write_embeddings(paths, encoder, signal, pretrained=encoder == "bert", seed=number)
             Job(STEPS[f"scores/{encoder}"], settings, dataset).work()
         Job(STEPS["scores/metadata"], settings, dataset).work()
+    return settings.data_dir
+
+
+@pytest.fixture
+def scored(settings: Settings, scored_once: Path) -> Settings:
+    """A copy of `scored_once`."""
+    shutil.copytree(scored_once, settings.data_dir, dirs_exist_ok=True)
     return settings
 
 

@@ -11,6 +11,7 @@ import pytest
 from larp_core.benchmark.markdown import table
 from larp_core.benchmark.names import DISPLAY_NAMES
 from larp_core.benchmark.split_statistics import homogeneity, playlist_members
+from larp_core.benchmark.tables import TABLE_2_ENCODERS
 from larp_core.files import hash_file, write_parquet
 from larp_core.graph_of_steps import ENCODERS, STEPS
 from larp_core.settings import Settings
@@ -77,35 +78,69 @@ def test_homogeneity_without_sound_is_null(scored: Settings) -> None:
     assert "(0 in mpd, 24 in lfm)" in text
 
 
-@pytest.mark.parametrize(
-    ("name", "rows"),
-    [
-        (
-            "table_2",
-            "random, same artist, artist + album, artist co-occurrence, caption TF-IDF, mel statistics, CLAP-FT, "
-            "LARP (TPC-fusion), oracle",
-        ),
-        (
-            "table_3",
-            "random, caption TF-IDF, BERT, HTS-AT (untrained), LARP-WTC, LARP-TTC, TTC continued, LARP-TPC, "
-            "LARP-TPC-fusion, oracle",
-        ),
-    ],
-)
-def test_rows_and_their_values(scored: Settings, name: str, rows: str) -> None:
-    names = rows.split(", ")
-    report, frame, _ = build(scored, name)
-    columns = ["dataset", "row", "recommender", "metric", "k", "value", "ci_low", "ci_high", "at_chance", "missing"]
-    assert frame.columns == columns
-    assert report.num_rows == frame.height == len(names) * 6 * 2
+TABLE_2_METADATA = ["random", "same artist", "artist + album", "artist co-occurrence", "caption TF-IDF"]
+TABLE_3 = [
+    *("random", "caption TF-IDF", "BERT", "HTS-AT (untrained)", "LARP-WTC", "LARP-TTC", "TTC continued", "LARP-TPC"),
+    *("LARP-TPC-fusion", "oracle"),
+]
+RECOMMENDERS = ["ItemKNN", "DropoutNet", "CLCRec"]
+VARIANTS = ["ItemKNN (dot)", "ItemKNN (centred)", "ItemKNN (whitened)"]
+
+
+def rows_of(frame: pl.DataFrame) -> list[tuple[str, str]]:
+    return frame.select("row", "recommender").unique(maintain_order=True).rows()
+
+
+def test_table_3_has_the_stages_under_itemknn(scored: Settings) -> None:
+    report, frame, _ = build(scored, "table_3")
+    assert report.num_rows == frame.height == len(TABLE_3) * 6 * 2
     for dataset in ("mpd", "lfm"):
-        own = frame.filter(dataset=dataset)
-        assert own["row"].unique(maintain_order=True).to_list() == names
-        scores = pl.read_parquet(scored.paths(dataset).scores("larp_tpc_fusion"))
-        scores = scores.filter(recommender="ItemKNN", metric="ndcg", k=20)
-        shown = own.filter(pl.col("row").str.contains("fusion")).filter(metric="ndcg", k=20)
-        assert shown["value"].to_list() == scores["value"].to_list()
-        assert shown["recommender"].to_list() == ["ItemKNN"]
+        rows = rows_of(frame.filter(dataset=dataset))
+        assert [name for name, _ in rows] == TABLE_3
+        assert {recommender for _, recommender in rows} == {"–", "ItemKNN"}
+
+
+def test_table_2_has_every_encoder_under_every_recommender(scored: Settings) -> None:
+    """Grouped by recommender as in the paper, rows without a model once; other similarities in a table below."""
+    report, frame, text = build(scored, "table_2")
+    columns = ["dataset", "row", "recommender", "metric", "k", "value", "ci_low", "ci_high", "at_chance", "missing"]
+    assert frame.columns == [*columns, "paper_value"]
+    encoders = [name for key, name in TABLE_2_ENCODERS.items() if key in ENCODERS]
+    grouped = [(name, recommender) for recommender in RECOMMENDERS for name in encoders]
+    below = [(name, variant) for name in encoders for variant in VARIANTS]
+    for dataset in ("mpd", "lfm"):
+        expected = [*((name, "–") for name in TABLE_2_METADATA), *grouped, ("oracle", "–"), *below]
+        assert rows_of(frame.filter(dataset=dataset)) == expected
+        for recommender in [*RECOMMENDERS, *VARIANTS]:
+            scores = pl.read_parquet(scored.paths(dataset).scores("larp_tpc_fusion"))
+            scores = scores.filter(recommender=recommender, metric="ndcg", k=20)
+            shown = frame.filter(dataset=dataset, row="LARP (TPC-fusion)", recommender=recommender)
+            assert shown.filter(metric="ndcg", k=20)["value"].to_list() == scores["value"].to_list()
+    lines = [line for line in text.splitlines() if line.startswith("| LARP (TPC-fusion) ")]
+    assert len(lines) == len([*RECOMMENDERS, *VARIANTS]) * 2 * 2
+    shown_rows = next(iter(report.tables.values()))
+    assert [(row["row"], row["recommender"]) for row in shown_rows] == expected[: -len(below)]
+
+
+def test_the_papers_figures_stand_beside_real_datasets_alone(scored: Settings) -> None:
+    for name in ("table_2", "table_3"):
+        _, frame, text = build(scored, name)
+        assert frame["paper_value"].null_count() == frame.height and "(paper)" not in text
+    real = dataclasses.replace(scored, mpd_dir=scored.data_dir, lfm_dir=scored.data_dir)
+    _, frame, text = build(real, "table_2")
+    for dataset, recommender, metric, k, value in [
+        ("mpd", "ItemKNN", "recall", 10, 0.0406),
+        ("mpd", "DropoutNet", "ndcg", 10, 0.2171),
+        ("lfm", "CLCRec", "recall", 40, 0.0423),
+    ]:
+        row = frame.filter(dataset=dataset, row="LARP (TPC-fusion)", recommender=recommender, metric=metric, k=k)
+        assert row["paper_value"].to_list() == [value] != row["value"].to_list()
+    assert frame.filter(row="mel statistics")["paper_value"].null_count() == frame.filter(row="mel statistics").height
+    assert text.count("Columns marked (paper) are LARP's own published figures") == 2
+    header = next(line for line in text.splitlines() if line.startswith("| row "))
+    assert [cell.strip() for cell in header.strip("|").split("|")][2:4] == ["R@10", "R@10 (paper)"]
+    _, frame, _ = build(real, "table_3")
+    assert frame.filter(dataset="lfm", row="LARP-TTC", metric="ndcg", k=10)["paper_value"].to_list() == [0.0587]
 
 
 def test_bold_is_the_best_learned_row(scored: Settings) -> None:
@@ -151,7 +186,7 @@ def test_captions_say_how_it_was_measured(scored: Settings) -> None:
     assert text.count("24 test playlists; seeds: round(0.5 n)") == 2
     assert text.count("the 60 test tracks but the playlist's seeds") == 2
     assert "bootstrap 95% intervals over playlists (200 resamples)" in text
-    assert "Jukebox, MULE, CO-Playlist, CLAP-PT: encoders that are not part of the graph yet" in text
+    assert "one seed, 42. WMF, which DropoutNet regresses to: SGD." in text
     assert "CLAP-FT and LARP: audio tower from scratch, text tower from scratch." in text
     assert str(scored.data_dir) not in text
 
