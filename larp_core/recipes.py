@@ -82,6 +82,7 @@ PAPER = Recipe(
         text=TextTowerConfig(pretrained="bert-base-uncased"),
     ),
     encoders=EncodersConfig(clap_pt="laion/clap-htsat-unfused"),
+    training=TrainingConfig(caption_groups=4),
 )
 
 RELEASED_CODE = replace(

@@ -21,6 +21,7 @@ from transformers.utils import ModelOutput
 from larp_core.errors import UserError
 from larp_core.model.configuration_larp import LarpConfig
 from larp_core.model.fusion import SelfAttentionFusion
+from larp_core.model.mel_norm import MelNorm
 
 if TYPE_CHECKING:
     from larp_core.model.processing_larp import LarpProcessor
@@ -54,6 +55,9 @@ class LarpModel(PreTrainedModel):
     def __init__(self, config: LarpConfig) -> None:
         super().__init__(config)
         self.audio_model = ClapAudioModel(config.audio_config)
+        if config.train_mel_norm:
+            encoder = self.audio_model.audio_encoder
+            encoder.batch_norm = MelNorm(config.audio_config.num_mel_bins, encoder.spec_size * encoder.freq_ratio)
         self.text_model = BertModel(config.text_config, add_pooling_layer=False)
         self.audio_norm = _norm(config.norm, config.audio_width)
         self.text_norm = _norm(config.norm, config.text_config.hidden_size)
@@ -89,7 +93,10 @@ class LarpModel(PreTrainedModel):
 
     def get_text_features(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Token ids [B, L] -> unit vectors t [B, D] (float32)."""
-        pooled = self.pooled_text(input_ids, attention_mask)
+        return self.project_text(self.pooled_text(input_ids, attention_mask))
+
+    def project_text(self, pooled: Tensor) -> Tensor:
+        """BERT's CLS vectors [B, width] -> unit vectors t [B, D] (float32)."""
         return F.normalize(self.text_projection(self.text_norm(pooled)).float(), dim=-1)
 
     def forward(

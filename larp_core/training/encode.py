@@ -35,11 +35,24 @@ def encode(model: LarpModel, batch: TrackBatch) -> Features:
             batch,
             batch.has_text,
             batch.text_rows,
-            lambda: model.get_text_features(batch.input_ids[batch.text_rows], batch.attention_mask[batch.text_rows]),
+            lambda: _text_features(model, batch),
         ),
         has_audio=batch.has_audio,
         has_text=batch.has_text,
     )
+
+
+def _text_features(model: LarpModel, batch: TrackBatch) -> Tensor:
+    """Of the tracks at `text_rows`, a group of captions at a time."""
+    input_ids, attention_mask = batch.input_ids[batch.text_rows], batch.attention_mask[batch.text_rows]
+    if len(batch.text_groups) < 2:
+        return model.get_text_features(input_ids, attention_mask)
+    pooled, start = [], 0
+    for number, longest in batch.text_groups:
+        some = slice(start, start + number)
+        pooled.append(model.pooled_text(input_ids[some, :longest], attention_mask[some, :longest]))
+        start += number
+    return model.project_text(torch.cat(pooled))
 
 
 def _scattered(

@@ -49,10 +49,10 @@ class StageInputs:
             if parent
             else make_tokenizer(recipe.model.text, load_captions(paths, "train")["caption"].to_list())
         )
-        max_tokens = recipe.model.text.max_tokens
+        max_tokens, groups = recipe.model.text.max_tokens, recipe.training.caption_groups
         return cls(
             tokenizer=tokenizer,
-            train=load_track_data(paths, graph.track_ids, tokenizer, max_tokens, mels),
+            train=load_track_data(paths, graph.track_ids, tokenizer, max_tokens, mels, groups),
             valid=load_track_data(paths, np.sort(holdouts.candidates), tokenizer, max_tokens, mels),
             graph=graph,
             holdouts=holdouts,

@@ -6,6 +6,7 @@ From here one sees how training goes: draw, encode, losses, step; validate after
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -20,12 +21,13 @@ from larp_core.losses.weighted import weighted_mean
 from larp_core.training import processes
 from larp_core.training.faults import check_losses, telling_what_fits
 from larp_core.training.objective import Objective
+from larp_core.training.prefetch import prefetched
 from larp_core.training.records import EpochRecord, TrainingResult
 from larp_core.training.run import Run, start_run
 from larp_core.training.sampler import Draw, Sampler
 from larp_core.training.signals import Stop, noted_signals
 from larp_core.training.state import StateFolder
-from larp_core.training.track_data import TrackData
+from larp_core.training.track_data import TrackBatch, TrackData
 from larp_core.training.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -122,7 +124,9 @@ class _Trainer:
         progress = self.run.progress
         self.run.objective.train()
         data = self.data.with_drawn_clips(self.config.seed, progress.epoch)
-        draws = self.sampler.epoch(progress.epoch, progress.draws)
+        drawn = prefetched(
+            self.sampler.epoch(progress.epoch, progress.draws), functools.partial(self._inputs, data=data)
+        )
         bar = tqdm(
             total=self.sampler.steps_per_epoch,
             initial=progress.draws,
@@ -131,24 +135,29 @@ class _Trainer:
             leave=False,
             disable=not processes.is_main(),
         )
-        with bar:
-            while group := list(islice(draws, self.config.gradient_accumulation)):
-                started = time.monotonic()
+        started = time.monotonic()
+        with bar, contextlib.closing(drawn):
+            while group := list(islice(drawn, self.config.gradient_accumulation)):
                 losses = self._step(group, data)
                 progress.seconds += time.monotonic() - started
                 self.watch.step(progress, losses, self.run.learning_rate)
                 bar.update(len(group))
                 self._save_where_due(stop)
+                started = time.monotonic()
 
-    def _step(self, group: list[Draw], data: TrackData) -> dict[str, float]:
+    def _inputs(self, draw: Draw, data: TrackData) -> TrackBatch:
+        """This process's share of a draw's inputs, where a copy to a GPU need not wait for them."""
+        batch = data.batch(draw.tracks, processes.rank(), processes.count())
+        return batch.pinned() if self.run.objective.model.device.type == "cuda" else batch
+
+    def _step(self, group: list[tuple[Draw, TrackBatch]], data: TrackData) -> dict[str, float]:
         """One optimiser step on the mean gradient of a group of batches. Returns the last batch's losses."""
         run = self.run
         run.optimizer.zero_grad(set_to_none=True)
         values: dict[str, float] = {}
-        for number, draw in enumerate(group, start=1):
+        for number, (draw, inputs) in enumerate(group, start=1):
             with contextlib.nullcontext() if number == len(group) else run.unsynced():
-                batch = data.batch(draw.tracks, processes.rank(), processes.count())
-                batch = batch.with_hidden_tokens(self.config.token_dropout).to(run.objective.model.device)
+                batch = inputs.with_hidden_tokens(self.config.token_dropout).to(run.objective.model.device)
                 done = run.progress.epoch - 1 + run.progress.draws / self.sampler.steps_per_epoch
                 losses = run.forward(draw, batch, done)
                 loss = weighted_mean(losses, run.objective.loss_weights)

@@ -30,8 +30,10 @@ class TrackBatch:
         input_ids, attention_mask: int64 [T, L].
         input_features: float32 [len(audio_rows), 1, 1001, 64].
         has_audio, has_text: bool [T].
-        audio_rows, text_rows: which of the T tracks are to be encoded here, ascending.
+        audio_rows, text_rows: which of the T tracks are to be encoded here; ascending, but for grouped captions.
         num_shares: over how many processes the tracks are shared out.
+        text_groups: (number, longest) of each group of `text_rows` to be encoded apart, its captions cut to the group's
+            longest; none encodes all at once.
     """
 
     input_ids: Tensor
@@ -42,6 +44,7 @@ class TrackBatch:
     audio_rows: Tensor
     text_rows: Tensor
     num_shares: int = 1
+    text_groups: tuple[tuple[int, int], ...] = ()
 
     def with_hidden_tokens(self, share: float) -> TrackBatch:
         """A random `share` of the tokens takes no part in attention; CLS always does."""
@@ -50,6 +53,11 @@ class TrackBatch:
         hidden = torch.rand(self.attention_mask.shape) < share
         hidden[:, 0] = False
         return replace(self, attention_mask=self.attention_mask.masked_fill(hidden, 0))
+
+    def pinned(self) -> TrackBatch:
+        """In page-locked memory, from which a GPU copies while it computes."""
+        held: dict[str, Any] = {n: value.pin_memory() for n, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **held)
 
     def to(self, device: torch.device) -> TrackBatch:
         moved: dict[str, Any] = {
@@ -69,6 +77,7 @@ class TrackData:
         mel_rows: int64 [N], the row in `mels` of a track's clip, of the first of several; NO_MEL where it has none.
         mels: float16 [num_clips, 1001, 64], usually memory-mapped.
         num_clips: int64 [N], how many rows from `mel_rows` on are the track's; None where no track has several.
+        caption_groups: into how many groups of like length a batch's captions are sorted.
     """
 
     track_ids: np.ndarray
@@ -78,6 +87,7 @@ class TrackData:
     mel_rows: np.ndarray
     mels: np.ndarray
     num_clips: np.ndarray | None = None
+    caption_groups: int = 1
 
     def with_drawn_clips(self, seed: int, epoch: int) -> TrackData:
         """The same tracks with one of its clips each, which follows from seed and epoch: a resumed epoch has the same.
@@ -104,9 +114,15 @@ class TrackData:
         """The inputs of the tracks at `positions` [T], or one share of them; captions are cut to the longest of all."""
         index = torch.from_numpy(positions.astype(np.int64))
         attention_mask = self.attention_mask[index]
-        longest = max(int(attention_mask.sum(1).max()), 1)
+        lengths = attention_mask.sum(1).numpy()
+        longest = max(int(lengths.max()), 1)
         rows, has_text = self.mel_rows[positions], self.has_text[index]
         audio_rows = _share(np.flatnonzero(rows != NO_MEL), share, num_shares)
+        text_rows = _share(np.flatnonzero(has_text.numpy()), share, num_shares)
+        groups = [text_rows]
+        if self.caption_groups > 1:
+            groups = np.array_split(text_rows[np.argsort(lengths[text_rows], kind="stable")], self.caption_groups)
+            text_rows = np.concatenate(groups)
         mels = np.asarray(self.mels[rows[audio_rows]], dtype=np.float32)
         return TrackBatch(
             input_ids=self.input_ids[index, :longest],
@@ -115,8 +131,9 @@ class TrackData:
             has_audio=torch.from_numpy(rows != NO_MEL),
             has_text=has_text,
             audio_rows=torch.from_numpy(audio_rows),
-            text_rows=torch.from_numpy(_share(np.flatnonzero(has_text.numpy()), share, num_shares)),
+            text_rows=torch.from_numpy(text_rows),
             num_shares=num_shares,
+            text_groups=tuple((len(group), int(lengths[group].max())) for group in groups if len(group)),
         )
 
 
@@ -132,7 +149,12 @@ def load_captions(paths: DatasetPaths, split: str) -> pl.DataFrame:
 
 
 def load_track_data(
-    paths: DatasetPaths, track_ids: np.ndarray, tokenizer: PreTrainedTokenizerBase, max_tokens: int, mels: np.ndarray
+    paths: DatasetPaths,
+    track_ids: np.ndarray,
+    tokenizer: PreTrainedTokenizerBase,
+    max_tokens: int,
+    mels: np.ndarray,
+    caption_groups: int = 1,
 ) -> TrackData:
     """The inputs of `track_ids` (ascending int32)."""
     tracks = pl.DataFrame({"track_id": track_ids}, schema={"track_id": pl.Int32})
@@ -150,6 +172,7 @@ def load_track_data(
         mel_rows=sound["row"].fill_null(NO_MEL).to_numpy().astype(np.int64),
         mels=mels,
         num_clips=num_clips if num_clips.max(initial=0) > 1 else None,
+        caption_groups=caption_groups,
     )
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from training_world import TINY, write_world
 
+import larp_core.training.loop as loop_module
 import larp_core.training.stages as stages_module
 import larp_core.training.state as state_module
 from larp_core import memo
@@ -64,12 +65,12 @@ def at_call(number: int, module: object, name: str, how: int = signal.SIGKILL) -
 
 MOMENTS: dict[str, Callable[[], None]] = {
     "never": lambda: None,
-    "within epoch 1": lambda: at_call(4, Sampler, "_draw"),
-    "within epoch 2": lambda: at_call(8, Sampler, "_draw"),
+    "within epoch 1": lambda: at_call(4, loop_module._Trainer, "_step"),
+    "within epoch 2": lambda: at_call(8, loop_module._Trainer, "_step"),
     "while a state is written": lambda: at_call(2, state_module, "write_json"),
     "while an epoch is validated": lambda: at_call(3, stages_module, "evaluate_itemknn"),
     "before the model is written": lambda: at_call(1, stages_module, "save_model"),
-    "SIGTERM": lambda: at_call(3, Sampler, "_draw", signal.SIGTERM),
+    "SIGTERM": lambda: at_call(3, loop_module._Trainer, "_step", signal.SIGTERM),
 }
 
 

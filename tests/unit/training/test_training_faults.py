@@ -186,6 +186,18 @@ def test_checkpointed_layers_and_deterministic_mode_change_nothing() -> None:
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+@pytest.mark.parametrize("stage", ["larp_ttc", "clap_ft"])
+def test_grouped_captions_change_nothing(stage: str) -> None:
+    inputs = make_inputs(without_text=3)
+    grouped = dataclasses.replace(inputs, train=dataclasses.replace(inputs.train, caption_groups=4))
+    batch = grouped.train.batch(np.arange(24))
+    assert len(batch.text_groups) == 4 and sum(number for number, _ in batch.text_groups) == 21
+    assert sorted(batch.text_rows.tolist()) == list(range(21))
+    steady = with_training(patience=None, epochs=((stage, 1),), token_dropout=0.3)
+    losses = [run_stage(stage, some, steady, None)[1].curve[-1].loss for some in (inputs, grouped)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_is_near_full_precision_and_learns(precision: str) -> None:
     frozen: dict[str, Any] = dict(epochs=(("larp_wtc", 1),), learning_rate=0.0)
