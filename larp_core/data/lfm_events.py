@@ -14,7 +14,7 @@ from larp_core.data.chunk import Schema
 from larp_core.data.hashing import hash_ids, unit_interval
 from larp_core.data.parts import Reading
 from larp_core.data.rejects import Rejects
-from larp_core.data.tsv import Column, stream_tsv
+from larp_core.data.tsv import CHUNK_BYTES, Column, Shortcut, stream_tsv
 from larp_core.errors import UserError
 
 ID = pl.UInt32
@@ -37,6 +37,8 @@ TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 TIME_LENGTH = 19
 LAST_SECOND = 253_402_300_799
 """9999-12-31 23:59:59, the last time that the format can write."""
+SHORTCUT_FROM_BYTES = 64 << 20
+"""Of the file on disk. Below, compiling takes longer than it gains."""
 GROUP_ROWS = 500_000
 MERGE_ROWS = 4_000_000
 INDEX_BITS = 25
@@ -54,13 +56,15 @@ def read_plays(path: Path, config: IngestConfig) -> Reading:
     """
     rejects, damage, users, plays = Rejects(), Rejects(), Users(config), FirstPlays()
     sieve, since, num_rows = Sieve(path.name, rejects), _since(config), 0
-    for frame in stream_tsv(path, EVENT_COLUMNS, damage):
+    for frame in stream_tsv(path, EVENT_COLUMNS, damage, CHUNK_BYTES, _shortcut(path)):
         events = frame.with_columns(row=pl.int_range(num_rows, num_rows + frame.height))
         num_rows += frame.height
         events = sieve.keep(events, pl.col("user_id").is_not_null() & pl.col("track_id").is_not_null(), UNREADABLE_ID)
         if config.lfm_user_fraction < 1:
             events = sieve.keep(events, pl.col("user_id").is_in(users.chosen(events["user_id"])), NOT_CHOSEN)
-        events = events.with_columns(seconds=parse_seconds(events["timestamp"])).drop("timestamp")
+        if "timestamp" in events.columns:
+            events = events.with_columns(seconds=parse_seconds(events["timestamp"]))
+        events = events.select("user_id", "track_id", "album_id", "seconds", "row")
         events = sieve.keep(events, pl.col("seconds").is_not_null(), UNREADABLE_TIME)
         if since is not None:
             events = sieve.keep(events, pl.col("seconds") >= since, TOO_EARLY)
@@ -186,6 +190,15 @@ def parse_seconds(text: pl.Series) -> pl.Series:
         seconds = pl.select(pl.coalesce(seconds, text.cast(pl.Int64, strict=False))).to_series()
     good = seconds.is_between(0, LAST_SECOND)
     return seconds if good.all(ignore_nulls=False) else pl.select(pl.when(good).then(seconds)).to_series()
+
+
+def _shortcut(path: Path) -> Shortcut | None:
+    """The reader of sound lines, where a file is so long that it pays."""
+    if not path.exists() or path.stat().st_size < SHORTCUT_FROM_BYTES:
+        return None
+    from larp_core.data import lfm_lines  # not above: that would cost every other process a second
+
+    return Shortcut(lfm_lines.HEADER, lfm_lines.read_lines)
 
 
 def _since(config: IngestConfig) -> int | None:

@@ -133,24 +133,30 @@ class Policy:
         track_columns: what it reads of a track besides id and uri.
         remembers: whether sides once taken are carried over to the next run.
         needs_lists: whether it reads the authors' lists.
+        shares: the settings of `SplitConfig` that give each split its share.
     """
 
     keep: Callable[[Tables, SplitConfig], pl.DataFrame]
     track_columns: tuple[str, ...] = ()
     remembers: bool = False
     needs_lists: bool = False
+    shares: tuple[str, ...] = ("playlist_fractions", "track_fractions")
 
 
 # The paper's lower bound is about held-out playlists alone: what is left of a train playlist is used, however short.
 PAPER = Policy(lambda tables, config: sampled_tracks(tables, config, min_train_tracks=1))
-PAPER_LFM = Policy(lambda tables, config: train_first(tables, config, min_train_tracks=1), remembers=True)
+PAPER_LFM = Policy(
+    lambda tables, config: train_first(tables, config, min_train_tracks=1),
+    remembers=True,
+    shares=("playlist_fractions",),
+)
 POLICIES = {
     "paper": PAPER,
     "sampled_tracks": Policy(sampled_tracks),
-    "train_first": Policy(train_first, remembers=True),
+    "train_first": Policy(train_first, remembers=True, shares=("playlist_fractions",)),
     "artist_cold": Policy(artist_cold, ("artist_uri", "artist_name")),
     "album_cold": Policy(album_cold, ("artist_name", "album_uri", "album_name")),
-    "paper_lists": Policy(paper_lists, remembers=True, needs_lists=True),
+    "paper_lists": Policy(paper_lists, remembers=True, needs_lists=True, shares=()),
 }
 
 

@@ -145,15 +145,14 @@ def _splits_of(kept: pl.DataFrame, key: str, extra: pl.DataFrame | None = None) 
 
 def _refuse_empty(kept: pl.DataFrame, job: Job) -> None:
     config = job.recipe.split
-    policy = config.policy_for(job.dataset)
-    by_tracks = policy not in ("train_first", "paper_lists") and (policy, job.dataset) != ("paper", "lfm")
+    shares = " and ".join(f"split.{name}" for name in _policy(job).shares)
     for name in SPLITS:
         if not (kept["split"] == name).any():
-            fractions = "split.playlist_fractions" + (" and split.track_fractions" if by_tracks else "")
-            share = "" if policy == "paper_lists" else f"raise {name}'s share in {fractions}, "
+            hint = f"raise {name}'s share in {shares}, " if shares else ""
             raise UserError(
-                f"{job.dataset}: the split '{policy}' leaves no {name} playlist of {config.min_tracks} tracks or more; "
-                f"recipe {job.recipe.name}: lower split.min_tracks, {share}or add data"
+                f"{job.dataset}: the split '{config.policy_for(job.dataset)}' leaves no {name} playlist of "
+                f"{config.min_tracks} tracks or more; recipe {job.recipe.name}: lower split.min_tracks, "
+                f"{hint}or add data"
             )
 
 

@@ -130,11 +130,25 @@ def names_and_splits(job) -> dict[str, str]:
     return dict(playlists.select("source_id", "split").rows()) | dict(tracks.select("track_uri", "split").rows())
 
 
-def test_an_empty_split_names_the_settings(tmp_path, run_steps):
+@pytest.mark.parametrize(
+    ("policy", "hint"),
+    [
+        ("sampled_tracks", "raise {}'s share in split.playlist_fractions and split.track_fractions, or add data"),
+        ("train_first", "raise {}'s share in split.playlist_fractions, or add data"),
+        ("paper_lists", "lower split.min_tracks, or add data"),
+    ],
+)
+def test_an_empty_split_names_the_settings_that_its_policy_has(tmp_path, make_job, policy, hint):
+    job = make_job("cold_start_split", tmp_path, split=SplitConfig(policy=(("mpd", policy),)))
+    kept = pl.DataFrame({"split": ["train"]})
+    with pytest.raises(UserError, match=r"leaves no valid playlist.*lower split\.min_tracks") as caught:
+        split._refuse_empty(kept, job)
+    assert str(caught.value).endswith(hint.format("valid"))
+
+
+def test_an_empty_split_is_refused(tmp_path, run_steps):
     write_slice(tmp_path / "mpd", 0, [mpd_playlist(1, [1, 2, 3])])
-    with pytest.raises(
-        UserError, match=r"leaves no (train|valid|test) playlist.*split\.min_tracks.*split\.track_fractions"
-    ):
+    with pytest.raises(UserError, match=r"leaves no (train|valid|test) playlist"):
         run_steps("cold_start_split", tmp_path / "mpd")
 
 
