@@ -313,6 +313,8 @@ class EvaluationConfig:
         playlist_vector: ItemKNN's playlist by `dot` and `cosine` is the `mean` of its seeds, as the paper has it, or,
             for an encoder with a trained `fusion`, what that makes of them (`larp_core.encoders.playlists`).
         num_seeds: how often each learned recommender is fitted; a playlist's value is the mean.
+        tuning_trials: settings that each recommender may try on the validation playlists, the same number for every
+            cell of the tables; 0 takes the recipe's as they are.
     """
 
     ks: tuple[int, ...] = (10, 20, 40)
@@ -321,6 +323,7 @@ class EvaluationConfig:
     similarity: Similarity = "cosine"
     playlist_vector: Literal["mean", "fusion"] = "mean"
     num_seeds: int = 1
+    tuning_trials: int = 0
     seed: int = 42
 
 

@@ -193,6 +193,10 @@ class DatasetPaths:
     def rankings(self, encoder: str) -> Path:
         return self.root / "rankings" / f"{encoder}.parquet"
 
+    def tuning(self, encoder: str) -> Path:
+        """Trials of its recommenders on the validation playlists; only where the recipe has any."""
+        return self.root / "tuning" / f"{encoder}.journal"
+
     @property
     def wmf_playlists(self) -> Path:
         """`playlist_id, vector`: collaborative vectors of the train playlists."""

@@ -69,7 +69,8 @@ def score_encoder(job: Job) -> Report:
     evaluation = job.recipe.evaluation
     if fuses_playlists(job):
         inputs = replace(inputs, playlists=load_playlist_vectors(job.paths.playlist_embeddings(job.encoder)))
-    rankings = {r.name: _ranked(r, inputs, holdouts, evaluation) for r in recommenders_of(job.recipe)}
+    recommenders = recommenders_of(job.recipe, job.paths.tuning(job.encoder))
+    rankings = {r.name: _ranked(r, inputs, holdouts, evaluation) for r in recommenders}
     frames = {name: values_of(lists, holdouts, evaluation.ks) for name, lists in rankings.items()}
     num_with_vector = int(np.isin(holdouts.candidates, inputs.track_ids).sum())
     facts = {"num_candidates_with_vector": num_with_vector, "vector_width": inputs.vectors.shape[1]}

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from larp_core.benchmark.recommenders.itemknn import ItemKnn
 from larp_core.benchmark.recommenders.recommender import Recommender
+from larp_core.benchmark.recommenders.tuned import CLCREC_SPACE, DROPOUTNET_SPACE, ITEMKNN_SPACE, Space, Tuned
 from larp_core.config import SIMILARITIES
 from larp_core.recipes import Recipe
 
 
-def recommenders_of(recipe: Recipe) -> list[Recommender]:
-    """ItemKNN by the recipe's similarity and the learned ones, which need torch; then ItemKNN by other similarities."""
+def recommenders_of(recipe: Recipe, journal: Path) -> list[Recommender]:
+    """ItemKNN by the recipe's similarity and the learned ones, which need torch; then ItemKNN by other similarities.
+
+    Where the recipe has tuning trials, the first three are tuned, and `journal` is the file that keeps the trials.
+    """
     from larp_core.benchmark.recommenders.clcrec import Clcrec
     from larp_core.benchmark.recommenders.dropoutnet import DropoutNet
 
-    config = recipe.recommenders
-    return [
-        ItemKnn(recipe.evaluation.similarity),
-        DropoutNet(config.dropoutnet, config.fitting),
-        Clcrec(config.clcrec, config.fitting),
-        *_variants(recipe),
+    config, num_trials = recipe.recommenders, recipe.evaluation.tuning_trials
+    ours: list[tuple[Recommender, Space]] = [
+        (ItemKnn(recipe.evaluation.similarity), ITEMKNN_SPACE),
+        (DropoutNet(config.dropoutnet, config.fitting), DROPOUTNET_SPACE),
+        (Clcrec(config.clcrec, config.fitting), CLCREC_SPACE),
     ]
+    tuned = [Tuned(base, space, num_trials, journal) if num_trials else base for base, space in ours]
+    return [*tuned, *_variants(recipe)]
 
 
 def variants_of(recipe: Recipe) -> list[str]:
