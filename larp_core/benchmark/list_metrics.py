@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from larp_core.benchmark.nearest import lengths
 from larp_core.benchmark.ranking import NO_TRACK, rows_of
 
 UNKNOWN = -1
 PLAYLISTS_AT_ONCE = 32
+TABLE_CELLS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -77,20 +77,17 @@ def similarity_values(ranked: np.ndarray, track_ids: np.ndarray, vectors: np.nda
     (|sum u|^2 - n) / (n (n - 1)).
     """
     rows = rows_of(track_ids, ranked.ravel()).reshape(ranked.shape)
-    scale = np.zeros(ranked.shape)
-    known = rows >= 0
-    if len(vectors):
-        size = np.zeros(len(vectors))
-        used = np.unique(rows[known])
-        size[used] = lengths(vectors[used])
-        np.divide(1.0, size[rows], out=scale, where=known & (size[rows] > 0))
     values = np.full((len(ranked), len(ks)), np.nan)
-    counts = np.cumsum(scale > 0, axis=1)[:, np.array(ks) - 1]
     for start in range(0, len(ranked) if len(vectors) else 0, PLAYLISTS_AT_ONCE):
         own = slice(start, start + PLAYLISTS_AT_ONCE)
-        values[own] = _squared_sums(vectors[rows[own]], scale[own].astype(vectors.dtype), ks)
-    pairs = counts * (counts - 1)
-    return np.divide(values - counts, pairs, out=np.full(values.shape, np.nan), where=pairs > 0)
+        taken = vectors[rows[own]]
+        sizes = np.sqrt(np.einsum("pkd,pkd->pk", taken, taken))
+        counted = (rows[own] >= 0) & (sizes > 0)
+        scale = np.divide(1.0, sizes, out=np.zeros_like(sizes), where=counted)
+        counts = np.cumsum(counted, axis=1)[:, np.array(ks) - 1]
+        pairs = counts * (counts - 1)
+        np.divide(_squared_sums(taken, scale, ks) - counts, pairs, out=values[own], where=pairs > 0)
+    return values
 
 
 def _squared_sums(taken: np.ndarray, scale: np.ndarray, ks: Sequence[int]) -> np.ndarray:
@@ -115,17 +112,24 @@ def _key_recall(listed: np.ndarray, owners: np.ndarray, wanted: np.ndarray, ks: 
     """Share of each playlist's distinct wanted keys that are listed, each counted where it comes first.
 
     Args:
-        listed: int64 [P, K]; owners, wanted: int64 [T], the targets' playlists and keys.
+        listed: int64 [P, K]; owners, wanted: int64 [T], the targets' playlists (ascending) and keys.
     """
-    base = int(max(listed.max(initial=UNKNOWN), wanted.max(initial=UNKNOWN))) + 1
-    goals = np.unique((owners * base + wanted)[wanted != UNKNOWN]) if base else np.empty(0, np.int64)
-    num_goals = np.bincount(goals // max(base, 1), minlength=len(listed)).astype(np.float64)
-    pairs = np.where(listed == UNKNOWN, UNKNOWN, np.arange(len(listed))[:, None] * base + listed).ravel()
-    candidates = np.flatnonzero(np.isin(pairs, goals))
-    _, firsts = np.unique(pairs[candidates], return_index=True)
-    hits = np.zeros(pairs.shape)
-    hits[candidates[firsts]] = 1.0
-    found = np.cumsum(hits.reshape(listed.shape), axis=1)[:, np.array(ks) - 1]
+    size = int(max(listed.max(initial=UNKNOWN), wanted.max(initial=UNKNOWN))) + 2
+    found = np.zeros(listed.shape)
+    num_goals = np.zeros(len(listed))
+    step = max(1, TABLE_CELLS // size)
+    for start in range(0, len(listed), step):
+        own = slice(*np.searchsorted(owners, [start, start + step]))
+        part = listed[start : start + step]
+        goals = np.zeros((len(part), size), bool)
+        goals[owners[own] - start, wanted[own]] = True
+        goals[:, UNKNOWN] = False  # the last column stands for unknown keys
+        num_goals[start : start + step] = goals.sum(axis=1)
+        lines = np.arange(len(part))
+        for place in range(part.shape[1]):
+            found[start : start + step, place] = goals[lines, part[:, place]]
+            goals[lines, part[:, place]] = False
+    found = np.cumsum(found, axis=1)[:, np.array(ks) - 1]
     return np.divide(found, num_goals[:, None], out=np.full(found.shape, np.nan), where=num_goals[:, None] > 0)
 
 

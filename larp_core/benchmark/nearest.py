@@ -41,10 +41,16 @@ class Vectors:
     scale: np.ndarray
     longest: float
 
-    def block(self, start: int, stop: int, dtype: type) -> np.ndarray:
-        """Scaled vectors [stop - start, D] of one block."""
-        taken = self.table[self.rows[start:stop]].astype(dtype, copy=False)
-        taken *= self.scale[start:stop, None].astype(dtype)
+    def block(self, start: int, stop: int, dtype: type, *, multiple: int = 1) -> np.ndarray:
+        """Scaled vectors of one block, then zeros up to a multiple of so many rows: [at least stop - start, D]."""
+        size = stop - start
+        taken = np.empty((size + -size % multiple, self.table.shape[1]), dtype)
+        taken[size:] = 0.0
+        if self.table.dtype == dtype:
+            np.take(self.table, self.rows[start:stop], axis=0, out=taken[:size], mode="clip")
+        else:
+            taken[:size] = self.table[self.rows[start:stop]]
+        taken[:size] *= self.scale[start:stop, None].astype(dtype)
         return taken
 
 
@@ -92,7 +98,9 @@ def _search(
     for start in range(0, len(vectors.rows), VECTORS_AT_ONCE):
         stop = min(start + VECTORS_AT_ONCE, len(vectors.rows))
         mine = slice(*np.searchsorted(columns, [start, stop]))
-        approximate = _products(single, vectors.block(start, stop, np.float32))
+        # Columns beyond the block, up to a whole number of groups, are minus infinity like what is left out.
+        approximate = single @ vectors.block(start, stop, np.float32, multiple=GROUP).T
+        approximate[:, stop - start :] = -np.inf
         approximate[rows[mine], columns[mine] - start] = -np.inf
         found = _short_list(approximate, scores[:, -1], slack, best.shape[1])
         if len(found[0]) * DENSE_SHARE > approximate.size > GROUP * len(queries):
@@ -103,15 +111,6 @@ def _search(
         else:
             values = _exact(queries, vectors, found[0], found[1] + start)
         _merge(best, scores, found[0], found[1] + start, values)
-
-
-def _products(single: np.ndarray, block: np.ndarray) -> np.ndarray:
-    """Inner products float32 [P, C], C a multiple of `GROUP`: what is beyond the block is minus infinity."""
-    missing = -len(block) % GROUP
-    padded = np.concatenate([block, np.zeros((missing, block.shape[1]), np.float32)]) if missing else block
-    products = single @ padded.T
-    products[:, len(block) :] = -np.inf
-    return products
 
 
 def _short_list(approximate: np.ndarray, worst: np.ndarray, slack: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

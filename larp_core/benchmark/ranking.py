@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # holdouts know their candidates' order, which is defined her
 CHUNK_CELLS = 4_000_000
 CHUNK_PLAYLISTS = 256
 NO_TRACK = -1
+TABLE_SHARE = 16
+"""Ids up to this many times their number are looked up in a table."""
 
 ScoreChunk = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 """`score(rows [S], columns [S], num_rows) -> [num_rows, N]`: the seeds of a few playlists as pairs of playlist row
@@ -30,6 +32,11 @@ def rows_of(track_ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Index in `track_ids` [M] of each of `wanted` [N], -1 where absent; int64 [N]."""
     if len(track_ids) == 0:
         return np.full(len(wanted), -1, np.int64)
+    largest = int(max(track_ids.max(), wanted.max(initial=0)))
+    if largest < TABLE_SHARE * (len(track_ids) + len(wanted)) and min(track_ids.min(), wanted.min(initial=0)) >= -1:
+        table = np.full(largest + 2, -1, np.int64)  # its last place answers for -1, which is no track
+        table[track_ids] = np.arange(len(track_ids))
+        return table[wanted]
     order = np.argsort(track_ids, kind="stable")
     at = np.minimum(np.searchsorted(track_ids, wanted, sorter=order), len(track_ids) - 1)
     return np.where(track_ids[order[at]] == wanted, order[at], -1)

@@ -84,8 +84,7 @@ def rank(
     left_out = owners_known, np.searchsorted(known, columns_known)
     best, _ = nearest(queries, searched, left_out, k)
     places = np.where(best == NOBODY, len(candidates), np.append(known, 0)[best])
-    unknown = np.setdiff1d(np.arange(len(candidates)), known)
-    _fill(places, owners, columns, filled, unknown, len(candidates))
+    _fill(places, owners, columns, filled, np.flatnonzero(rows < 0), len(candidates))
     return np.append(candidates, NO_TRACK).astype(np.int32)[places]
 
 
