@@ -18,6 +18,9 @@ KINDS = {
     "table_1": {"parquet", "markdown"},
     "table_2": {"parquet", "markdown"},
     "table_3": {"parquet", "markdown"},
+    "transfer": {"parquet", "pytorch"},
+    "table_4": {"parquet", "markdown"},
+    "figure_3": {"matplotlib", "png"},
     "list_metrics": {"parquet", "markdown"},
     "slices": {"parquet", "markdown"},
     "differences": {"parquet", "markdown"},
@@ -31,9 +34,10 @@ REPORTS = "reports"
 
 def build(jobs: list[Job]) -> list[dg.AssetsDefinition]:
     ours = [job for job in jobs if job.step.name in KINDS]
-    together = [job for job in ours if job.step.torch]
+    together = [job for job in ours if job.step.torch and job.dataset]
+    alone = [job for job in ours if job not in together]
     return [
-        *(asset_of(job, group=_group(job), kinds=KINDS[job.step.name]) for job in ours if not job.step.torch),
+        *(asset_of(job, group=_group(job), kinds=KINDS[job.step.name]) for job in alone),
         *(
             assets_in_one_process(alike, name=folder, group=_group(alike[0]), kinds=KINDS)
             for (_, folder), alike in _alike(together).items()

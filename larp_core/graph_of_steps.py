@@ -14,6 +14,18 @@ FUSED = ("larp_tpc_fusion",)
 """Encoders that have learned how a playlist's tracks become one vector."""
 
 
+FIGURE_3_ENCODERS = ("bert", "htsat", "larp_wtc", "larp_ttc", "larp_tpc", "larp_tpc_fusion")
+"""The panels of the paper's figure 3, which are the rows of its table 3."""
+
+TRANSFER_ENCODER = "larp_tpc_fusion"
+TRANSFER_FROM, TRANSFER_TO = "mpd", "lfm"
+"""Table 4: what is trained on the one dataset and run on the other."""
+
+
+def has_transfer(settings: Settings) -> bool:
+    return TRANSFER_FROM in settings.datasets and TRANSFER_TO in settings.datasets
+
+
 def fuses_playlists(job: Job) -> bool:
     """Whether this job's encoder is asked for vectors of playlists, beside those of tracks."""
     return job.encoder in FUSED and job.recipe.evaluation.playlist_vector == "fusion"
@@ -177,6 +189,12 @@ def _listening_config(job: Job) -> dict[str, Any]:
     return {"recipe": [recipe.name, recipe.summary], "seed": recipe.evaluation.seed, "is_demo": job.settings.is_demo}
 
 
+def _transferred(job: Job) -> list[Path]:
+    paths = job.settings.paths(TRANSFER_TO)
+    there = has_transfer(job.settings)
+    return [paths.transferred_embeddings(TRANSFER_ENCODER, TRANSFER_FROM)] if there else []
+
+
 def _reports(*names: str) -> Any:
     return lambda job: [job.settings.shared.reports / name for name in names]
 
@@ -332,6 +350,33 @@ _STEPS = [
         outputs=_reports("table_3.parquet", "table_3.md"),
         shared=True,
         version=2,
+    ),
+    Step(
+        "transfer",
+        "LFM-2b's tracks as the model trained on MPD sees them.",
+        "larp_core.encoders.transfer:embed_transferred",
+        upstream=_after("captions", "mels", "cold_start_split", TRANSFER_ENCODER),
+        outputs=_transferred,
+        torch=True,
+        shared=True,
+    ),
+    Step(
+        "table_4",
+        "Paper table 4: weights trained on MPD, run on LFM-2b, beside those trained there.",
+        "larp_core.benchmark.table_4:build_table_4",
+        upstream=_after("playlists", "cold_start_split", "transfer", *ALL_SCORES),
+        outputs=_reports("table_4.parquet", "table_4.md"),
+        config=_recipe("evaluation"),
+        shared=True,
+    ),
+    Step(
+        "figure_3",
+        "Paper figure 3: one test playlist's tracks against the cloud of all, by each encoder of the ablation.",
+        "larp_core.benchmark.figure_3:build_figure_3",
+        upstream=_after("playlists", "cold_start_split", *(f"embeddings/{name}" for name in FIGURE_3_ENCODERS)),
+        outputs=_reports("figure_3.png", "figure_3.parquet"),
+        config=_recipe("evaluation"),
+        shared=True,
     ),
     Step(
         "list_metrics",

@@ -187,6 +187,10 @@ class DatasetPaths:
         """`playlist_id, vector` of held-out playlists; only where `evaluation.playlist_vector` is `fusion`."""
         return self.root / "embeddings" / f"{encoder}_playlists.parquet"
 
+    def transferred_embeddings(self, encoder: str, source: str) -> Path:
+        """This dataset's tracks by an encoder that was trained on the dataset `source`."""
+        return self.root / "embeddings" / f"{encoder}_from_{source}.parquet"
+
     def scores(self, encoder: str) -> Path:
         return self.root / "scores" / f"{encoder}.parquet"
 

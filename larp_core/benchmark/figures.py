@@ -69,7 +69,7 @@ def build_figure_5(job: Job) -> Report:
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     figure.suptitle("Validation Recall@10 by epoch, each stage from the best epoch of the one before")
     path = job.settings.shared.reports / "figure_5.png"
-    _save(figure, path)
+    save_figure(figure, path)
     return Report(num_points, tables=tables, pictures={"Validation Recall@10 by epoch": str(path)})
 
 
@@ -118,7 +118,7 @@ def _summary(curve: Curve) -> dict[str, Any]:
     }
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     with atomic_path(path) as partial:
         # Without the name of the library's version, the same curves give the same bytes.
         figure.savefig(partial, metadata={"Software": None})

@@ -44,7 +44,7 @@ class Vectors:
     def block(self, start: int, stop: int, dtype: type, *, multiple: int = 1) -> np.ndarray:
         """Scaled vectors of one block, then zeros up to a multiple of so many rows: [at least stop - start, D]."""
         size = stop - start
-        taken = np.empty((size + -size % multiple, self.table.shape[1]), dtype)
+        taken: np.ndarray = np.empty((size + -size % multiple, self.table.shape[1]), dtype)
         taken[size:] = 0.0
         if self.table.dtype == dtype:
             np.take(self.table, self.rows[start:stop], axis=0, out=taken[:size], mode="clip")

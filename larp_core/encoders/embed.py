@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -45,26 +46,29 @@ def embed_tracks(job: Job) -> Report:
         what = " or ".join(["a clip"] * encoder.hears + ["a caption"] * encoder.reads)
         return _write_missing(job, encoder, f"no track has {what}")
     _check_finite(encoder, embedded)
-    width = embedded.vectors.shape[1]
-    frame = pl.DataFrame({"track_id": _ids(embedded.track_ids), "vector": _lists(embedded.vectors)})
-    for name, vectors, present in embedded.modalities():
-        nothing = pl.Series([None], dtype=pl.List(pl.Float32))
-        frame = frame.with_columns(_lists(vectors).zip_with(pl.Series(present), nothing).alias(name))
-    given_up = pl.DataFrame({"track_id": _ids(embedded.given_up)})
     metadata = describe(encoder) | {
-        "dimension": str(width),
+        "dimension": str(embedded.vectors.shape[1]),
         "weights_sha256": embedded.weights_sha256,
         "pretrained": str(embedded.pretrained).lower(),
         **embedded.notes,
     }
-    frame = pl.concat([frame, given_up], how="diagonal").sort("track_id")
-    write_parquet(frame, job.paths.embeddings(encoder.name), metadata)
+    write_embedded(embedded, job.paths.embeddings(encoder.name), metadata)
     if fuses_playlists(job):
         from larp_core.encoders.playlists import write_fused_playlists  # needs torch, which not every encoder does
 
         write_fused_playlists(job, embedded)
     without = len(track_ids) - len(embedded.track_ids)
     return Report(len(embedded.track_ids), facts={"num_tracks_without_vector": without, **metadata})
+
+
+def write_embedded(embedded: Embedded, path: Path, metadata: dict[str, str]) -> None:
+    """One row a track, `metadata` in the footer."""
+    frame = pl.DataFrame({"track_id": _ids(embedded.track_ids), "vector": _lists(embedded.vectors)})
+    for name, vectors, present in embedded.modalities():
+        nothing = pl.Series([None], dtype=pl.List(pl.Float32))
+        frame = frame.with_columns(_lists(vectors).zip_with(pl.Series(present), nothing).alias(name))
+    given_up = pl.DataFrame({"track_id": _ids(embedded.given_up)})
+    write_parquet(pl.concat([frame, given_up], how="diagonal").sort("track_id"), path, metadata)
 
 
 def describe(encoder: Encoder) -> dict[str, str]:

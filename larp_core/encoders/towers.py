@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from larp_core.files import hash_file
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
 from larp_core.model.vocabulary import make_tokenizer
+from larp_core.paths import DatasetPaths
 from larp_core.steps import Job
 from larp_core.training.encode import INFERENCE_BATCH, autocast, encode_all, track_vectors
 from larp_core.training.stages import on_best_device
@@ -26,12 +28,15 @@ def embed_two_towers(job: Job, track_ids: np.ndarray) -> Embedded:
 
     `encode_all` says what a is where a track has several clips.
     """
-    folder = job.paths.model(job.encoder)
+    return embed_with(job.paths.model(job.encoder), job.paths, track_ids, job.recipe.training.precision)
+
+
+def embed_with(folder: Path, paths: DatasetPaths, track_ids: np.ndarray, precision: str) -> Embedded:
+    """The same by any model's folder, whatever dataset it was trained on."""
     model = on_best_device(LarpModel.from_pretrained(folder)).eval()
-    data = load_track_data(
-        job.paths, track_ids, AutoTokenizer.from_pretrained(folder), model.config.max_tokens, load_mels(job.paths)
-    )
-    features = encode_all(model, data, job.recipe.training.precision)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    data = load_track_data(paths, track_ids, tokenizer, model.config.max_tokens, load_mels(paths))
+    features = encode_all(model, data, precision)
     seen = (features.has_audio | features.has_text).cpu().numpy()
     return Embedded(
         track_ids=track_ids[seen],
