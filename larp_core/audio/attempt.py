@@ -79,11 +79,11 @@ def get(request: Request, sources: Sequence[AudioSource], places: Places) -> Ent
     return _unless_unchanged(replace(failure, attempts=attempts, refusals=_joined(refusals, sources)), before)
 
 
-def crashed(request: Request, sources: Sequence[AudioSource]) -> Entry:
+def crashed(request: Request, sources: Sequence[AudioSource], how: str) -> Entry:
     """The row of a track whose file took its process down with it."""
     before = request.before
     remote = [source.name for source in sources if source.costs_requests]
-    outcome = Outcome("corrupt", detail="the process that decoded it died")
+    outcome = Outcome("corrupt", detail=how)
     attempts = (before.attempts if before else 0) + bool(remote)
     entry = _entry(request.track, outcome, remote[-1] if remote else sources[-1].name)
     return replace(entry, attempts=attempts, refusals=" ".join(f"{name}=corrupt" for name in remote))

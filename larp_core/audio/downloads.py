@@ -18,8 +18,9 @@ from larp_core.errors import UserError
 
 MAX_DOWNLOAD_BYTES = 300 * 1024 * 1024
 MAX_QUERY_CHARS = 200
-FORMAT = "bestaudio[protocol^=http]/best[protocol^=http]"
-"""What yt-dlp's own client downloads: other protocols would be handed to ffmpeg, which no guard watches."""
+FORMAT = "bestaudio[protocol~='^https?$']/best[protocol~='^https?$']"
+"""Whole files, which yt-dlp's own client downloads: other protocols would be handed to ffmpeg, which no guard watches,
+or come in as many pieces as a list names, each with limits of its own."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class YtDlp:
         downloads = [download for entry in entries for download in (entry or {}).get("requested_downloads") or []]
         if not downloads:
             return Outcome("not_found", detail="yt-dlp found nothing to download")
-        path = Path(downloads[0]["filepath"])
+        path = Path(downloads[0].get("filepath") or folder)
         if not path.is_file():
             return Outcome("error", detail=f"nothing was written: empty, or larger than {MAX_DOWNLOAD_BYTES >> 20} MiB")
         return Outcome("ok", path)

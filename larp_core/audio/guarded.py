@@ -54,15 +54,28 @@ class Guard:
         self.check_address(str(address))
 
     def check_address(self, text: str) -> None:
-        address = ipaddress.ip_address(text.split("%")[0])
-        address = getattr(address, "ipv4_mapped", None) or address
-        if not self.allow_private and (not address.is_global or address.is_multicast):
+        if not self.allow_private and not is_public(ipaddress.ip_address(text.split("%")[0])):
             raise Refused("the address leads to this machine or its private network, which is refused")
 
     def connect(self, address: Any, timeout: float, source_address: Any) -> socket.socket:
         """Opens a socket to one result of `getaddrinfo`."""
         self.check_address(address[4][0])
         return _socket_connect(address, timeout, source_address)
+
+
+PUBLIC_IPV6 = ipaddress.ip_network("2000::/3")
+TRANSLATED_IPV4 = ipaddress.ip_network("64:ff9b::/96")
+"""Where a network without IPv4 shows public IPv4 addresses (RFC 6052), and could show private ones."""
+
+
+def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether an address, or the IPv4 address that is written into it, is one of the public internet."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global and not address.is_multicast
+    inner = address.ipv4_mapped or address.sixtofour
+    if address in TRANSLATED_IPV4:
+        inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return is_public(inner) if inner else address in PUBLIC_IPV6 and address.is_global
 
 
 class GuardedYoutubeDL(yt_dlp.YoutubeDL):

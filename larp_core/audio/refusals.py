@@ -12,6 +12,9 @@ MAX_REASON_CHARS = 300
 URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)(?:[^\s/?#]*@)?([^\s?#'\"]*)(?:[?#][^\s'\"]*)?", re.IGNORECASE)
 QUERY = re.compile(r"\?[^\s'\"]*=[^\s'\":]*")
 
+SPOKEN_WAIT = re.compile(r"\b(?:for up to|for|in|after) (an?|[0-9]{1,4}) (second|minute|hour|day)")
+SECONDS_OF = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
+
 STATUS_OF_HTTP = {401: "age_gated", 404: "not_found", 410: "removed", 429: "rate_limited", 451: "geo_blocked"}
 STATUS_OF_PHRASE = {
     "not a bot": "bot_check",
@@ -55,13 +58,22 @@ def refusal_of(error: Exception) -> Outcome:
             seconds = retry_after_seconds(cause.response.get_header("Retry-After"))
             return Outcome(STATUS_OF_HTTP[cause.status], detail=detail, retry_after_seconds=seconds)
     words = detail.lower().replace("’", "'")
-    known = (status for phrase, status in STATUS_OF_PHRASE.items() if phrase in words)
-    return Outcome(next(known, "error"), detail=detail)
+    status = next((status for phrase, status in STATUS_OF_PHRASE.items() if phrase in words), "error")
+    seconds = spoken_seconds(words) if status in ("rate_limited", "bot_check") else None
+    return Outcome(status, detail=detail, retry_after_seconds=seconds)
 
 
 def redacted(text: str) -> str:
     """A message whose URLs, even cut short, show neither user and password nor query: they may hold secrets."""
     return QUERY.sub("", URL.sub(r"\1\2", text))
+
+
+def spoken_seconds(words: str) -> float | None:
+    """How long a refusal lasts by its words, YouTube's "rate-limited ... for up to an hour"; None where they don't say."""
+    if (match := SPOKEN_WAIT.search(words)) is None:
+        return None
+    count, unit = match.groups()
+    return (1.0 if count in ("a", "an") else float(count)) * SECONDS_OF[unit]
 
 
 def retry_after_seconds(header: str | None) -> float | None:

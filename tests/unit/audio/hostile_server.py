@@ -54,6 +54,16 @@ def hostile_server(body: bytes) -> Iterator[HostileServer]:
             server.shutdown()
 
 
+MANIFESTS = {
+    "dash": """<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"
+        mediaPresentationDuration="PT99S"><Period><AdaptationSet mimeType="audio/mp4" contentType="audio">
+        <Representation id="1" bandwidth="128000" codecs="mp4a.40.2"><SegmentTemplate media="/ok/$Number$.m4s"
+        startNumber="1" duration="1" timescale="1"/></Representation></AdaptationSet></Period></MPD>""",
+    "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/ok/1.ts\n#EXTINF:9,\n/ok/2.ts\n#EXT-X-ENDLIST\n",
+}
+"""Lists of as many pieces as they like, each within the limits of one answer."""
+
+
 class Hostile(BaseHTTPRequestHandler):
     server: HostileServer
 
@@ -90,6 +100,8 @@ class Hostile(BaseHTTPRequestHandler):
                 time.sleep(0.05)
         elif act == "bomb":
             self._send(gzip.compress(bytes(80 << 20)), "text/html", **{"Content-Encoding": "gzip"})
+        elif act in ("dash", "hls"):
+            self._send(MANIFESTS[act].encode(), f"application/{'dash+xml' if act == 'dash' else 'x-mpegurl'}")
         elif act == "page":
             self._send(b"<html><body>No music here</body></html>", "text/html")
         else:

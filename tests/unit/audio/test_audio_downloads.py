@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -188,7 +189,8 @@ def test_this_machine_is_refused_and_not_asked(server: HostileServer, tmp_path: 
     "address",
     [
         *("10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "127.9.9.9"),
-        *("224.0.0.1", "::1", "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1", "255.255.255.255"),
+        *("224.0.0.1", "::1", "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1", "255.255.255.255", "192.0.0.1"),
+        *("fec0::1", "::7f00:1", "64:ff9b::a00:1", "64:ff9b:1::a00:1", "2002:7f00:1::", "ff0e::1", "2001:db8::1"),
     ],
 )
 def test_private_addresses_are_refused_where_a_connection_would_open(address: str) -> None:
@@ -198,8 +200,35 @@ def test_private_addresses_are_refused_where_a_connection_would_open(address: st
 
 
 def test_public_addresses_pass() -> None:
-    for address in ("93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"):
+    for address in ("93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "64:ff9b::5db8:d822", "2002:5db8:d822::1"):
         Guard(1, 1.0).check_address(address)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.7", "::1", "fd00::7", "::ffff:127.0.0.1", "64:ff9b::7f00:1"])
+def test_a_name_that_leads_inside_is_refused(
+    server: HostileServer, tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a name server says counts, at the moment of connecting."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    asked = []
+
+    def resolve(host: str, port: int, *_: object, **__: object) -> list[tuple]:
+        asked.append(host)
+        return [(family, socket.SOCK_STREAM, 6, "", (address, port, *([0, 0] if ":" in address else [])))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    before = server.requested.total()
+    outcome = ask(server, f"http://music.example:{server.server_port}/ok/x.mp3", tmp_path, DownloadOptions(CONFIG))
+    assert (outcome.status, outcome.path) == ("not_found", None) and "private network" in outcome.detail
+    assert "music.example" in asked and server.requested.total() == before
+
+
+@pytest.mark.parametrize("act", ["dash", "hls"])
+def test_lists_of_pieces_are_not_followed(server: HostileServer, tmp_path: Path, act: str) -> None:
+    server.requested.clear()
+    outcome = ask(server, f"/{act}/x.{'mpd' if act == 'dash' else 'm3u8'}", tmp_path)
+    assert (outcome.status, outcome.path) == ("not_found", None)
+    assert {path.split("/")[1] for path in server.requested} == {act}
 
 
 def test_no_secret_of_a_url_is_shown(server: HostileServer, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

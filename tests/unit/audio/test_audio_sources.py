@@ -208,3 +208,18 @@ def test_messages_of_video_sites_are_typed(message: str, status: str) -> None:
     from yt_dlp.utils import DownloadError
 
     assert refusal_of(DownloadError(f"ERROR: {message}")).status == status
+
+
+@pytest.mark.parametrize(
+    ("message", "seconds"),
+    [
+        ("Video unavailable. The current session has been rate-limited by YouTube for up to an hour. It is", 3_600.0),
+        ("Too many requests, try again in 30 minutes", 1_800.0),
+        ("rate-limited; try again later", None),
+        ("[youtube] x: Private video for 3 days", None),
+    ],
+)
+def test_a_refusal_in_words_says_how_long_it_lasts(message: str, seconds: float | None) -> None:
+    from yt_dlp.utils import DownloadError
+
+    assert refusal_of(DownloadError(f"ERROR: {message}")).retry_after_seconds == seconds
