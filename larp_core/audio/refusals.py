@@ -69,7 +69,7 @@ def redacted(text: str) -> str:
 
 
 def spoken_seconds(words: str) -> float | None:
-    """How long a refusal lasts by its words, YouTube's "rate-limited ... for up to an hour"; None where they don't say."""
+    """How long a refusal lasts by its own words, YouTube's "for up to an hour"; None where they say none."""
     if (match := SPOKEN_WAIT.search(words)) is None:
         return None
     count, unit = match.groups()

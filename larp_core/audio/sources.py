@@ -7,6 +7,7 @@ reason. What it returns is not yet known to be audio.
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,7 @@ class LocalFolder:
             problem = "is not a folder" if folder.exists() else "does not exist"
             raise UserError(f"LARP_AUDIO_DIR: {folder} {problem}; set it to a folder of audio files")
         self.folder = folder
-        files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file())
+        files = sorted(_audio_files(str(folder)))
         mapping = folder / MAPPING_FILE
         if not files and not mapping.exists():
             raise UserError(
@@ -125,6 +126,22 @@ class LocalFolder:
         if self.by_names is not None:
             return self.by_names(track)
         return Outcome("not_found", detail=f"LARP_AUDIO_DIR holds no {track.track_uri}.<ext> and no mapping to it")
+
+
+def _audio_files(folder: str) -> Iterator[Path]:
+    """At any depth; links to folders aren't followed, folders that can't be listed are passed over.
+
+    What the listing tells is enough: a look at each file would take minutes for a large folder on a network disk.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from _audio_files(entry.path)
+                elif Path(entry.name).suffix.lower() in AUDIO_SUFFIXES and entry.is_file():
+                    yield Path(entry.path)
+    except PermissionError:
+        return
 
 
 def read_mapping(mapping: Path) -> dict[str, Path]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +23,7 @@ from larp_core.audio.ledger import Entry, Ledger, now, read_entries
 from larp_core.audio.pacing import Paced
 from larp_core.audio.sources import LocalFolder
 from larp_core.config import AcquireConfig
-from larp_core.files import hash_file, write_json
+from larp_core.files import write_json
 from larp_core.steps import Job
 
 URIS = [f"{i:022d}" for i in range(4)]
@@ -273,62 +271,3 @@ def test_the_settings_sources_are_made_in_their_order(job: Job, tmp_path: Path) 
     demo = replace(settings, mpd_dir=None, audio_dir=None, audio_urls=None, audio_sources="youtube")
     with configured_sources(replace(job, settings=demo), []) as sources:
         assert [source.name for source in sources] == ["yt-dlp"]
-
-
-KILLER = """
-import os, random, sys, time
-from pathlib import Path
-from audio_files import job_of
-import yt_dlp
-import larp_core.audio.guarded
-from larp_core.audio.acquire import acquire_audio
-
-# Forked here, before anything has started a thread: each child is a run, and starts at once.
-moments = random.Random(7)
-for number in range(11):
-    child = os.fork()
-    if child == 0:
-        acquire_audio(job_of("mp3", Path(sys.argv[1])))
-        os._exit(0)
-    if number < 10:
-        time.sleep(moments.uniform(0.1, 0.9))
-        os.kill(child, 9)
-    print(os.waitpid(child, 0)[1], flush=True)
-"""
-
-
-def test_a_run_killed_at_ten_moments_ends_equal_to_an_undisturbed_one(
-    tmp_path: Path, mp3_of: Callable[[float], Path]
-) -> None:
-    uris = [f"{i:022d}" for i in range(40)]
-    jobs = [job_of("mp3", tmp_path / name) for name in ("killed", "undisturbed")]
-    for job in jobs:
-        web = job.settings.shared.demo_world / "audio"
-        web.mkdir(parents=True)
-        for number, uri in enumerate(uris[:36]):
-            shutil.copy(mp3_of(3.0 + number % 3), web / f"{uri}.mp3")
-        write_tracks(job, uris)
-    here = Path(__file__).parent
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(here), str(here.parents[2])])}
-    done = subprocess.run(
-        [sys.executable, "-c", KILLER, str(tmp_path / "killed")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    ends = done.stdout.split()
-    assert done.returncode == 0 and len(ends) == 11 and ends[-1] == "0", done.stderr[-2000:]
-    assert ends.count("9") >= 3, "most runs were over before they were killed"
-    acquire_audio(jobs[1])
-    compared = ["track_id", "track_uri", "status", "path", "sha256", "duration_seconds", "decoder"]
-    killed, undisturbed = (pl.read_parquet(job.paths.ledger) for job in jobs)
-    assert killed.select(compared).equals(undisturbed.select(compared))
-    assert killed["attempts"].max() <= 3  # a download in flight is lost; no other is asked for again
-    assert killed["attempts"].sum() <= 40 + 10
-    for job in jobs:
-        files = [path for path in job.settings.shared.audio.rglob("*") if path.is_file()]
-        entries = [entry for entry in read_entries(job.paths.ledger).values() if entry.path]
-        assert {job.settings.data_dir / entry.path for entry in entries} == set(files)
-        assert all(hash_file(job.settings.data_dir / entry.path) == entry.sha256 for entry in entries)
-        assert not job.paths.ledger.with_suffix(".journal").exists()
