@@ -35,6 +35,7 @@ from larp_core.benchmark.score_table import (
     report_rows,
     to_markdown,
 )
+from larp_core.benchmark.seed_spread import spread_table
 from larp_core.benchmark.split_statistics import split_statistics
 from larp_core.files import write_parquet, write_text
 from larp_core.steps import Job, Report
@@ -164,6 +165,9 @@ def _score_table(
             sections.append(PAPER_NOTE)
         if lines := missing_lines(own):
             sections.append(f"Rows that could not be run:\n\n{lines}")
+        learned = [row for row in rows if row.recommender in (DROPOUTNET, CLCREC)]
+        if spread := spread_table(job.settings.paths(dataset), learned, job.recipe.evaluation.ks):
+            sections += ["### Standard deviation over the seeds\n", spread]
         if variants:
             sections += [f"### {ITEMKNN} by other similarities\n", to_markdown(others)]
     table = pl.concat(frames)
