@@ -13,6 +13,7 @@ KINDS = {
     },
     **{f"scores/{encoder}": {"parquet", "pytorch"} for encoder in CATALOGUE},
     "scores/metadata": {"parquet", "numpy"},
+    "scores/hybrid": {"parquet", "numpy"},
     "wmf": {"parquet", "numpy"},
     "listening_page": {"html", "flac"},
     "table_1": {"parquet", "markdown"},

@@ -188,7 +188,11 @@ class AudioTowerConfig:
 
 @dataclass(frozen=True)
 class TextTowerConfig:
-    """BERT, its CLS token. With nothing pretrained a WordPiece vocabulary is trained on the train split's captions."""
+    """BERT, its CLS token. With nothing pretrained a WordPiece vocabulary is trained on the train split's captions.
+
+    `lexical` adds a weighed bag of the caption's tokens to the tower's vector, a departure from the paper for small
+    towers and few playlists, see `larp_core.model.lexical`. It wants a wide `model.projection`.
+    """
 
     width: int = 768
     layers: int = 12
@@ -196,6 +200,7 @@ class TextTowerConfig:
     max_tokens: int = 30
     vocab_size: int = 30_522
     dropout: float = 0.1
+    lexical: bool = False
     pretrained: str | None = None
 
 

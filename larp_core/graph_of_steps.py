@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from larp_core.benchmark.names import HYBRID_ENCODERS
 from larp_core.encoders.catalogue import CATALOGUE, ENCODERS, TRAINED, Encoder
 from larp_core.settings import DATASETS_WITH_AUDIO, Settings
 from larp_core.steps import Job, Step
@@ -179,7 +180,7 @@ def _scores(encoder: Encoder) -> Step:
         outputs=_scores_of(encoder.name),
         config=_recipe("evaluation", "recommenders"),
         torch=True,
-        version=3,
+        version=4,
     )
 
 
@@ -200,7 +201,7 @@ def _reports(*names: str) -> Any:
 
 
 ALL_EMBEDDINGS = tuple(f"embeddings/{encoder}" for encoder in ENCODERS)
-ALL_SCORES = ("scores/metadata", *(f"scores/{encoder}" for encoder in ENCODERS))
+ALL_SCORES = ("scores/metadata", *(f"scores/{encoder}" for encoder in ENCODERS), "scores/hybrid")
 
 _STEPS = [
     Step(
@@ -317,6 +318,17 @@ _STEPS = [
         version=3,
     ),
     *(_scores(encoder) for encoder in CATALOGUE.values()),
+    Step(
+        "scores/hybrid",
+        "LARP's vectors and the metadata combined, weights fitted on validation; and the metadata alone.",
+        "larp_core.benchmark.hybrid:score_hybrids",
+        upstream=_after(
+            *("playlists", "captions", "metadata", "cold_start_split"),
+            *(f"embeddings/{encoder}" for encoder in HYBRID_ENCODERS),
+        ),
+        outputs=_scores_of("hybrid"),
+        config=_recipe("evaluation"),
+    ),
     Step(
         "listening_page",
         "A page for the ear: some test playlists, their continuations and the clips, to be opened in a browser.",

@@ -11,7 +11,7 @@ from larp_core.benchmark import markdown
 from larp_core.benchmark.bootstrap import bootstrap_intervals
 from larp_core.benchmark.names import DISPLAY_NAMES, ITEMKNN, ORACLE, RANDOM, dataset_title, row_name
 from larp_core.benchmark.ranked_rows import SCORED
-from larp_core.benchmark.score_table import METADATA, METRIC_LETTERS, NO_RECOMMENDER
+from larp_core.benchmark.score_table import METRIC_LETTERS, NO_RECOMMENDER, WITHOUT_RECOMMENDER
 from larp_core.config import EvaluationConfig
 from larp_core.files import write_parquet, write_text
 from larp_core.paths import DatasetPaths
@@ -98,7 +98,7 @@ def _all_values(paths: DatasetPaths, cells: list[tuple[str, int]]) -> list[Value
                 continue
             columns = {cell: part for cell, part in frame.partition_by("metric", "k", as_dict=True).items()}
             values = np.stack([columns[cell].sort("playlist_id")["value"].to_numpy() for cell in cells], axis=1)
-            if file == METADATA:
+            if file in WITHOUT_RECOMMENDER:
                 rows.append(Values(str(recommender), NO_RECOMMENDER, False, values))
             else:
                 rows.append(Values(row_name(file, pretrained=pretrained), str(recommender), file in OURS, values))

@@ -24,6 +24,7 @@ from larp_core.benchmark.names import (
 )
 from larp_core.benchmark.ranking import ScoreChunk, rank_by
 from larp_core.benchmark.rankings import Rankings, values_of
+from larp_core.benchmark.recommenders.nearest_seed import greatest_by_seed
 from larp_core.paths import DatasetPaths
 
 COSINE_DECIMALS = 9
@@ -54,7 +55,7 @@ def metadata_rankings(paths: DatasetPaths, holdouts: Holdouts, k: int, shrinkage
         SAME_ARTIST: shared_key_score([artists]),
         ARTIST_AND_ALBUM: shared_key_score([artists, albums]),
         ARTIST_CO_OCCURRENCE: artist_affinity_score(paths, candidates, shrinkage),
-        CAPTION_TFIDF: tfidf_score(*captions_of(paths, candidates)),
+        CAPTION_TFIDF: tfidf_scores(*captions_of(paths, candidates))[0],
     }
     return {name: rank_by(holdouts, candidates, score, k)[None] for name, score in scorers.items()}
 
@@ -92,22 +93,31 @@ def captions_of(paths: DatasetPaths, candidates: np.ndarray) -> tuple[list[str],
     return train_captions.to_list(), frame["caption"].fill_null("").to_list()
 
 
-def tfidf_score(train_captions: list[str], candidate_captions: list[str]) -> ScoreChunk:
-    """Cosine to the mean TF-IDF vector of the seeds.
+def tfidf_scores(
+    train_captions: list[str], candidate_captions: list[str], ngrams: tuple[int, int] = (1, 1)
+) -> tuple[ScoreChunk, ScoreChunk]:
+    """Cosine to the mean TF-IDF vector of the seeds, and to that of the nearest seed.
 
-    Words are weighed by the train captions alone. A word that none of them has counts as seen in none, and so weighs
-    most: left out, the artists new to the catalogue would be lost, and the row weaker than anyone would build it.
+    Words, or runs of `ngrams` words, are weighed by the train captions alone. One that none of them has counts as seen
+    in none, and so weighs most: left out, the artists new to the catalogue would be lost, and the row weaker than
+    anyone would build it.
     """
     from scipy.sparse import csr_array
     from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
     from sklearn.preprocessing import normalize
 
-    counts = CountVectorizer().fit(train_captions + candidate_captions)
+    counts = CountVectorizer(ngram_range=ngrams).fit(train_captions + candidate_captions)
     weights = TfidfTransformer().fit(counts.transform(train_captions))
     vectors = weights.transform(counts.transform(candidate_captions)).tocsr()
 
-    def score(rows: np.ndarray, columns: np.ndarray, num_rows: int) -> np.ndarray:
+    def mean(rows: np.ndarray, columns: np.ndarray, num_rows: int) -> np.ndarray:
         seeds = csr_array((np.ones(len(rows)), (rows, columns)), shape=(num_rows, vectors.shape[0]))
         return np.round((normalize(seeds @ vectors) @ vectors.T).toarray(), COSINE_DECIMALS)
 
-    return score
+    def nearest(rows: np.ndarray, columns: np.ndarray, num_rows: int) -> np.ndarray:
+        def similarity(seeds: np.ndarray) -> np.ndarray:
+            return (vectors[seeds] @ vectors.T).toarray()
+
+        return np.round(greatest_by_seed(similarity, rows, columns, num_rows, vectors.shape[0]), COSINE_DECIMALS)
+
+    return mean, nearest

@@ -24,6 +24,10 @@ DROPOUTNET = "DropoutNet"
 CLCREC = "CLCRec"
 RECOMMENDERS = (ITEMKNN, DROPOUTNET, CLCREC)
 
+HYBRID_ENCODERS = ("larp_ttc", "larp_tpc", "larp_tpc_fusion")
+"""Encoders whose vectors are combined with the metadata."""
+HYBRID_ALONE = "hybrid: metadata alone"
+
 DATASET_TITLES = {"mpd": "Million Playlist Dataset", "lfm": "LFM-2b", "own": "Own music"}
 
 
@@ -31,6 +35,10 @@ def row_name(encoder: str, *, pretrained: bool) -> str:
     """Display name; a backbone without pretrained weights is called untrained."""
     name = DISPLAY_NAMES[encoder]
     return name if pretrained or encoder not in BACKBONES else f"{name} (untrained)"
+
+
+def hybrid_row(encoder: str) -> str:
+    return f"hybrid: metadata + {DISPLAY_NAMES[encoder]}"
 
 
 def dataset_title(settings: Settings, dataset: str) -> str:

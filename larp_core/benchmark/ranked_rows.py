@@ -14,7 +14,7 @@ from larp_core.benchmark.list_metrics import UNKNOWN, TrackFacts, surprise_of
 from larp_core.benchmark.metadata_rows import track_keys
 from larp_core.benchmark.names import ITEMKNN, row_name
 from larp_core.benchmark.rankings import load_rankings
-from larp_core.benchmark.score_table import METADATA, NO_RECOMMENDER
+from larp_core.benchmark.score_table import NO_RECOMMENDER, WITHOUT_RECOMMENDER
 from larp_core.benchmark.split_statistics import playlist_members
 from larp_core.config import EvaluationConfig
 from larp_core.graph_of_steps import ALL_SCORES
@@ -50,7 +50,7 @@ def ranked_rows(paths: DatasetPaths, holdouts: Holdouts) -> Iterator[RankedRow]:
         for recommender, lists in load_rankings(path, holdouts).items():
             if recommender.startswith(f"{ITEMKNN} ("):
                 continue
-            if file == METADATA:
+            if file in WITHOUT_RECOMMENDER:
                 yield RankedRow(recommender, NO_RECOMMENDER, file, lists)
             else:
                 yield RankedRow(row_name(file, pretrained=is_pretrained), recommender, file, lists)

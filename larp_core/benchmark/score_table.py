@@ -16,6 +16,9 @@ from larp_core.paths import DatasetPaths
 
 METRIC_LETTERS = {"recall": "R", "ndcg": "N"}
 METADATA = "metadata"
+HYBRID = "hybrid"
+WITHOUT_RECOMMENDER = (METADATA, HYBRID)
+"""Files of rows that are no encoder under a recommender: their column `recommender` holds the rows' own names."""
 MISSING = "missing"
 """Footer key of embeddings and scores: why an encoder has none."""
 NO_RECOMMENDER = "–"
@@ -36,6 +39,10 @@ def metadata_row(name: str) -> Row:
     return Row(METADATA, name, name)
 
 
+def hybrid_of(name: str) -> Row:
+    return Row(HYBRID, name, name)
+
+
 def collect(paths: DatasetPaths, rows: Sequence[Row], ks: Sequence[int], published: Published) -> pl.DataFrame:
     """`dataset, row, recommender, metric, k, value, ci_low, ci_high, at_chance, is_learned, missing, paper_value`, in
     the order of `rows`.
@@ -52,7 +59,7 @@ def _read_row(paths: DatasetPaths, row: Row, ks: Sequence[int], published: Publi
     footer = pl.read_parquet_metadata(path)
     missing = footer.get(MISSING)
     is_pretrained = footer.get("pretrained") == "true" or missing is not None
-    is_encoder = row.file != METADATA
+    is_encoder = row.file not in WITHOUT_RECOMMENDER
     name = row.name or row_name(row.file, pretrained=is_pretrained)
     is_learned = is_encoder and row.file != "mel_statistics" and (is_pretrained or row.file not in BACKBONES)
     scores = pl.read_parquet(path).filter(pl.col("recommender") == row.recommender)

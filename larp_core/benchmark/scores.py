@@ -75,7 +75,7 @@ def score_encoder(job: Job) -> Report:
     num_with_vector = int(np.isin(holdouts.candidates, inputs.track_ids).sum())
     facts = {"num_candidates_with_vector": num_with_vector, "vector_width": inputs.vectors.shape[1]}
     summary = write_scores(job, job.encoder, holdouts, rankings, frames, footer)
-    return _report(job, holdouts, summary, facts)
+    return report_scores(job, holdouts, summary, facts)
 
 
 def score_metadata_rows(job: Job) -> Report:
@@ -92,7 +92,7 @@ def score_metadata_rows(job: Job) -> Report:
     rankings = metadata_rankings(job.paths, holdouts, max(ks), shrinkage)
     frames = metadata_frames(rankings, holdouts, ks)
     facts = {"artist_shrinkage": shrinkage, "valid_recall_at_40_by_shrinkage": recalls}
-    return _report(job, holdouts, write_scores(job, "metadata", holdouts, rankings, frames, {}), facts)
+    return report_scores(job, holdouts, write_scores(job, "metadata", holdouts, rankings, frames, {}), facts)
 
 
 def load_inputs(paths: DatasetPaths, encoder: str) -> Inputs:
@@ -170,7 +170,8 @@ def write_scores(
     return summary
 
 
-def _report(job: Job, holdouts: Holdouts, summary: pl.DataFrame, facts: dict[str, Any]) -> Report:
+def report_scores(job: Job, holdouts: Holdouts, summary: pl.DataFrame, facts: dict[str, Any]) -> Report:
+    """The summary beside random and oracle, as the web UI shows it."""
     evaluation = job.recipe.evaluation
     chance = random_frame(holdouts, evaluation.ks)
     baselines = {RANDOM: chance, ORACLE: oracle_frame(holdouts, evaluation.ks)}

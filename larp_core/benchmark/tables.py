@@ -16,12 +16,15 @@ from larp_core.benchmark.names import (
     CLCREC,
     DISPLAY_NAMES,
     DROPOUTNET,
+    HYBRID_ALONE,
+    HYBRID_ENCODERS,
     ITEMKNN,
     ORACLE,
     RANDOM,
     RECOMMENDERS,
     SAME_ARTIST,
     dataset_title,
+    hybrid_row,
 )
 from larp_core.benchmark.published import PAPER_TABLE_1, PAPER_TABLE_2, PAPER_TABLE_3, Published
 from larp_core.benchmark.recommenders.catalogue import variants_of
@@ -30,6 +33,7 @@ from larp_core.benchmark.score_table import (
     METRIC_LETTERS,
     Row,
     collect,
+    hybrid_of,
     metadata_row,
     missing_lines,
     report_rows,
@@ -75,6 +79,8 @@ TABLE_3_ROWS = (
     Row("larp_ttc_continued"),
     Row("larp_tpc"),
     Row("larp_tpc_fusion"),
+    hybrid_of(HYBRID_ALONE),
+    *(hybrid_of(hybrid_row(encoder)) for encoder in HYBRID_ENCODERS),
     metadata_row(ORACLE),
 )
 
@@ -103,11 +109,13 @@ def build_table_1(job: Job) -> Report:
 
 
 def build_table_2(job: Job) -> Report:
-    """Encoders under each recommender, beside random, oracle, the metadata rows and mel statistics."""
+    """Encoders under each recommender, beside random, oracle, the metadata rows, hybrids and mel statistics."""
     encoders = [encoder for encoder in TABLE_2_ENCODERS if encoder in DISPLAY_NAMES]
     rows = [
         *(metadata_row(name) for name in TABLE_2_METADATA),
         *(_table_2_row(encoder, recommender) for recommender in RECOMMENDERS for encoder in encoders),
+        hybrid_of(HYBRID_ALONE),
+        hybrid_of(hybrid_row("larp_tpc_fusion")),
         metadata_row(ORACLE),
     ]
     variants = [_table_2_row(encoder, name) for encoder in encoders for name in variants_of(job.recipe)]

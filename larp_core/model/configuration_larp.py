@@ -19,6 +19,7 @@ class LarpConfig(PreTrainedConfig):
         norm: `none`, or `batch` for a batch norm without affine before each projection.
         train_mel_norm: whether the batch norm over mel bins learns its scale and shift.
         max_tokens: captions are cut to this many WordPiece tokens.
+        lexical: whether a bag of the caption's tokens is added to the text tower's vector.
         contrast_temperature: that of the training; only where `learned_temperature` it is a weight, and this its start.
     """
 
@@ -33,6 +34,7 @@ class LarpConfig(PreTrainedConfig):
         norm: str = "none",
         train_mel_norm: bool = True,
         max_tokens: int = 30,
+        lexical: bool = False,
         contrast_temperature: float = 0.07,
         learned_temperature: bool = False,
         **kwargs: Any,
@@ -43,6 +45,7 @@ class LarpConfig(PreTrainedConfig):
         self.norm = norm
         self.train_mel_norm = train_mel_norm
         self.max_tokens = max_tokens
+        self.lexical = lexical
         self.contrast_temperature = contrast_temperature
         self.learned_temperature = learned_temperature
         super().__init__(**kwargs)
@@ -83,6 +86,7 @@ class LarpConfig(PreTrainedConfig):
             norm=model.norm,
             train_mel_norm=audio.train_mel_norm,
             max_tokens=text.max_tokens,
+            lexical=text.lexical,
             contrast_temperature=model.temperature,
             learned_temperature=model.learned_temperature,
         )

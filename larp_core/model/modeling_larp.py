@@ -21,6 +21,7 @@ from transformers.utils import ModelOutput
 from larp_core.errors import UserError
 from larp_core.model.configuration_larp import LarpConfig
 from larp_core.model.fusion import SelfAttentionFusion
+from larp_core.model.lexical import LexicalBag
 from larp_core.model.mel_norm import MelNorm
 
 if TYPE_CHECKING:
@@ -64,11 +65,16 @@ class LarpModel(PreTrainedModel):
         self.audio_projection = nn.Linear(config.audio_width, config.projection_dim)
         self.text_projection = nn.Linear(config.text_config.hidden_size, config.projection_dim)
         self.playlist_fusion = SelfAttentionFusion(config.projection_dim)
+        self.lexical: LexicalBag | None = None
+        if config.lexical:
+            self.lexical = LexicalBag(config.text_config.vocab_size, config.projection_dim)
         self.temperature = (
             nn.Parameter(torch.tensor(config.contrast_temperature)) if config.learned_temperature else None
         )
         self.post_init()
         self.playlist_fusion.reset()
+        if self.lexical is not None:
+            self.lexical.reset()
         self.audio_model.audio_encoder.batch_norm.requires_grad_(config.train_mel_norm)
 
     def pooled_audio(self, input_features: Tensor) -> Tensor:
@@ -93,11 +99,14 @@ class LarpModel(PreTrainedModel):
 
     def get_text_features(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Token ids [B, L] -> unit vectors t [B, D] (float32)."""
-        return self.project_text(self.pooled_text(input_ids, attention_mask))
+        return self.project_text(self.pooled_text(input_ids, attention_mask), input_ids, attention_mask)
 
-    def project_text(self, pooled: Tensor) -> Tensor:
-        """BERT's CLS vectors [B, width] -> unit vectors t [B, D] (float32)."""
-        return F.normalize(self.text_projection(self.text_norm(pooled)).float(), dim=-1)
+    def project_text(self, pooled: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """BERT's CLS vectors [B, width], and the tokens [B, L] that they are of -> unit vectors t [B, D] (float32)."""
+        projected = self.text_projection(self.text_norm(pooled))
+        if self.lexical is not None:
+            projected = self.lexical(input_ids, attention_mask, projected)
+        return F.normalize(projected.float(), dim=-1)
 
     def forward(
         self,

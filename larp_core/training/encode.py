@@ -52,7 +52,7 @@ def _text_features(model: LarpModel, batch: TrackBatch) -> Tensor:
         some = slice(start, start + number)
         pooled.append(model.pooled_text(input_ids[some, :longest], attention_mask[some, :longest]))
         start += number
-    return model.project_text(torch.cat(pooled))
+    return model.project_text(torch.cat(pooled), input_ids, attention_mask)
 
 
 def _scattered(

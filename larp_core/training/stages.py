@@ -227,7 +227,10 @@ def _starting_model(inputs: StageInputs, recipe: Recipe, parent: Path | LarpMode
         return model
     if parent is not None:
         return LarpModel.from_pretrained(parent)
-    return build_model(recipe.model, len(inputs.tokenizer), recipe.training.seed)
+    model = build_model(recipe.model, len(inputs.tokenizer), recipe.training.seed)
+    if model.lexical is not None:
+        model.lexical.weigh(inputs.train.input_ids, inputs.train.attention_mask)
+    return model
 
 
 def _anchors(stage: str, inputs: StageInputs) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from larp_core.benchmark.recommenders.itemknn import ItemKnn
+from larp_core.benchmark.recommenders.nearest_seed import NearestSeed
 from larp_core.benchmark.recommenders.recommender import Recommender
 from larp_core.benchmark.recommenders.tuned import CLCREC_SPACE, DROPOUTNET_SPACE, ITEMKNN_SPACE, Space, Tuned
 from larp_core.config import SIMILARITIES
@@ -12,7 +13,8 @@ from larp_core.recipes import Recipe
 
 
 def recommenders_of(recipe: Recipe, journal: Path) -> list[Recommender]:
-    """ItemKNN by the recipe's similarity and the learned ones, which need torch; then ItemKNN by other similarities.
+    """ItemKNN by the recipe's similarity and the learned ones, which need torch; then ItemKNN by other similarities
+    and by the nearest seed.
 
     Where the recipe has tuning trials, the first three are tuned, and `journal` is the file that keeps the trials.
     """
@@ -30,10 +32,11 @@ def recommenders_of(recipe: Recipe, journal: Path) -> list[Recommender]:
 
 
 def variants_of(recipe: Recipe) -> list[str]:
-    """Names of ItemKNN by the similarities that are not the recipe's."""
+    """Names of ItemKNN by the similarities that are not the recipe's, and by the nearest seed."""
     return [variant.name for variant in _variants(recipe)]
 
 
-def _variants(recipe: Recipe) -> list[ItemKnn]:
+def _variants(recipe: Recipe) -> list[Recommender]:
     ours = recipe.evaluation.similarity
-    return [ItemKnn(similarity, is_variant=True) for similarity in SIMILARITIES if similarity != ours]
+    others = [ItemKnn(similarity, is_variant=True) for similarity in SIMILARITIES if similarity != ours]
+    return [*others, NearestSeed()]

@@ -47,7 +47,8 @@ def scored_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
             else:
                 write_embeddings(paths, encoder, signal, pretrained=encoder == "bert", seed=number)
             Job(STEPS[f"scores/{encoder}"], settings, dataset).work()
-        Job(STEPS["scores/metadata"], settings, dataset).work()
+        for name in ("metadata", "hybrid"):
+            Job(STEPS[f"scores/{name}"], settings, dataset).work()
     return settings.data_dir
 
 
