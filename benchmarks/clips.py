@@ -1,6 +1,6 @@
 """The clip factory: 4-minute 192 kbit/s MP3s to clip FLAC and log-mel, beside what others do and the decoder alone.
 
-    python benchmarks/clips.py                  600 tracks, two to three minutes, and 10,000 for the memory, as many again
+    python benchmarks/clips.py                  600 tracks for the speed, 10,000 for the memory: two minutes each
     python benchmarks/clips.py --only speed
 
 The factory is the steps `clips` and `mels` as the graph runs them, worker processes and all; what `mp3` does before, a

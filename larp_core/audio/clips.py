@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -144,13 +145,17 @@ def _carry_out(plan: Plan, old: dict[str, Clip], shards: ClipShards, job: Job) -
             shard_of[planned.target] = shard
     waiting = Counter(shard_of.values())
     done = map_in_processes(make_cutter, (job.recipe.clip,), cuts, isolated=True)
-    for cut, result in tqdm(done, f"{job.dataset}/clips", len(cuts), unit="clip"):
-        shard = shard_of[cut.target]
-        died = isinstance(result, Crashed)
-        outcomes.setdefault(shard, {})[_name(cut)] = without_file(cut.clip, "corrupt", str(result)) if died else result
-        waiting[shard] -= 1
-        if not waiting[shard]:
-            shards.write(shard, outcomes[shard])
+    with ThreadPoolExecutor(1) as writer:  # so that the processes need not wait for the disk
+        writes = []
+        for cut, result in tqdm(done, f"{job.dataset}/clips", len(cuts), unit="clip"):
+            shard, died = shard_of[cut.target], isinstance(result, Crashed)
+            clip = without_file(cut.clip, "corrupt", str(result)) if died else result
+            outcomes.setdefault(shard, {})[_name(cut)] = clip
+            waiting[shard] -= 1
+            if not waiting[shard]:
+                writes.append(writer.submit(shards.write, shard, outcomes[shard]))
+        for write in writes:
+            write.result()
     return [*rows, *(clip for of_shard in outcomes.values() for clip in of_shard.values())], len(cuts)
 
 

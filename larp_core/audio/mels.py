@@ -29,6 +29,9 @@ from larp_core.paths import DatasetPaths
 from larp_core.steps import Job, Report
 
 BATCH_SIZE = 8
+AHEAD = 8
+"""Batches a thread that are asked for before they are needed: work for the time that rows take to reach the disk."""
+
 NUM_PICTURED = 6
 
 
@@ -88,7 +91,7 @@ def _batches(files: list[Path], todo: np.ndarray) -> Iterator[tuple[np.ndarray, 
     num_threads = num_cores()
     with ThreadPoolExecutor(num_threads) as pool:
         waiting = (todo[first : first + BATCH_SIZE] for first in range(0, len(todo), BATCH_SIZE))
-        in_work = deque((rows, pool.submit(_mels_of, files, rows)) for rows in islice(waiting, 2 * num_threads))
+        in_work = deque((rows, pool.submit(_mels_of, files, rows)) for rows in islice(waiting, AHEAD * num_threads))
         while in_work:
             rows, batch = in_work.popleft()
             yield rows, batch.result()
