@@ -260,6 +260,7 @@ class TrainingConfig:
         ("larp_tpc", 45),
         ("larp_tpc_fusion", 45),
         ("clap_ft", 45),
+        ("co_playlist", 45),
     )
     patience: int | None = 5
     learning_rate: float = 1e-4
@@ -297,6 +298,25 @@ class TrainingConfig:
 Similarity = Literal["dot", "cosine", "centred", "whitened"]
 SIMILARITIES: tuple[Similarity, ...] = ("dot", "cosine", "centred", "whitened")
 """What ItemKNN may mean by "near", see `larp_core.benchmark.recommenders.similarities`."""
+
+
+@dataclass(frozen=True)
+class CoPlaylistConfig:
+    """The CO-Playlist baseline: a ResNet50 at full size, 2048-d, by its bottleneck blocks.
+
+    Attributes:
+        stem, widths, depths: channels before the first stage, after each, and blocks of each.
+        head_width: of the projection that the contrast is made on.
+        temperature: of NT-Xent; LARP's paper doesn't tell it.
+        frames_pooled: mel frames averaged before the net. One at full size; more spares time in a small world.
+    """
+
+    stem: int = 64
+    widths: tuple[int, ...] = (256, 512, 1024, 2048)
+    depths: tuple[int, ...] = (3, 4, 6, 3)
+    head_width: int = 128
+    temperature: float = 0.1
+    frames_pooled: int = 1
 
 
 @dataclass(frozen=True)

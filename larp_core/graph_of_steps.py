@@ -102,7 +102,8 @@ def _training_config(job: Job) -> dict[str, Any]:
     training = asdict(job.recipe.training) | {"epochs": job.recipe.training.epochs_of(job.encoder)}
     for name in ("device", "save_every_steps", "save_every_minutes"):
         del training[name]
-    return {"model": asdict(job.recipe.model), "training": training}
+    sections = {name: asdict(getattr(job.recipe, name)) for name in TRAINED[job.encoder].sections}
+    return sections | {"training": training}
 
 
 def _trained(encoder: Encoder) -> Step:
@@ -111,7 +112,7 @@ def _trained(encoder: Encoder) -> Step:
     return Step(
         encoder.name,
         encoder.training.summary,
-        encoder.training.work,
+        "larp_core.training.stages:train_stage",
         upstream=_after(*data, *([parent] if parent else [])),
         outputs=lambda job: [job.paths.model(encoder.name)],
         config=_training_config,

@@ -13,6 +13,7 @@ from larp_core.config import (
     AudioTowerConfig,
     CaptionConfig,
     ClipConfig,
+    CoPlaylistConfig,
     EncodersConfig,
     EvaluationConfig,
     IngestConfig,
@@ -48,12 +49,13 @@ class Recipe:
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     recommenders: RecommendersConfig = field(default_factory=RecommendersConfig)
+    co_playlist: CoPlaylistConfig = field(default_factory=CoPlaylistConfig)
     encoders: EncodersConfig = field(default_factory=EncodersConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
 
 
-def _epochs(wtc: int, ttc: int, stage_3: int, clap_ft: int) -> tuple[tuple[str, int], ...]:
+def _epochs(wtc: int, ttc: int, stage_3: int, clap_ft: int, co_playlist: int) -> tuple[tuple[str, int], ...]:
     """Stage 3 and "TTC continued" always get the same number: stage 3 contains the TTC loss."""
     return (
         ("larp_wtc", wtc),
@@ -62,6 +64,7 @@ def _epochs(wtc: int, ttc: int, stage_3: int, clap_ft: int) -> tuple[tuple[str, 
         ("larp_tpc", stage_3),
         ("larp_tpc_fusion", stage_3),
         ("clap_ft", clap_ft),
+        ("co_playlist", co_playlist),
     )
 
 
@@ -123,10 +126,13 @@ DEMO = Recipe(
     name="demo",
     summary="The synthetic world with small towers trained from scratch on a CPU: minutes from nothing to tables.",
     model=SMALL_MODEL,
+    co_playlist=CoPlaylistConfig(
+        stem=16, widths=(32, 64, 128, 256), depths=(1, 1, 1, 1), head_width=64, frames_pooled=4
+    ),
     recommenders=SMALL_RECOMMENDERS,
     training=TrainingConfig(
         batch_size=32,
-        epochs=_epochs(wtc=12, ttc=8, stage_3=5, clap_ft=12),
+        epochs=_epochs(wtc=12, ttc=8, stage_3=5, clap_ft=12, co_playlist=8),
         patience=4,
         learning_rate=4e-4,
         warmup_steps=40,
@@ -150,7 +156,7 @@ SMOKE = replace(
         wmf=replace(SMALL_RECOMMENDERS.wmf, width=8, epochs=2),
         fitting=replace(SMALL_RECOMMENDERS.fitting, epochs=2),
     ),
-    training=replace(DEMO.training, batch_size=8, epochs=_epochs(wtc=2, ttc=1, stage_3=1, clap_ft=1)),
+    training=replace(DEMO.training, batch_size=8, epochs=_epochs(wtc=2, ttc=1, stage_3=1, clap_ft=1, co_playlist=1)),
     evaluation=replace(DEMO.evaluation, bootstrap_samples=200),
 )
 

@@ -20,6 +20,7 @@ matplotlib.use("Agg")
 
 PARENTS = {
     "clap_ft": None,
+    "co_playlist": None,
     "larp_wtc": None,
     "larp_ttc": "larp_wtc",
     "larp_ttc_continued": "larp_ttc",
@@ -30,6 +31,7 @@ PARENTS = {
 
 STYLES = {
     "clap_ft": ("#8c8c8c", "o"),
+    "co_playlist": ("#cc79a7", "P"),
     "larp_wtc": ("#0072b2", "o"),
     "larp_ttc": ("#d55e00", "s"),
     "larp_ttc_continued": ("#e69f00", "D"),

@@ -12,7 +12,6 @@ from larp_core.settings import VARIABLES
 
 OUR_RATE_HZ = 48_000
 TOWERS = "larp_core.encoders.towers"
-LARP_STAGE = "larp_core.training.stages:train_stage"
 OURS = "this dataset's training, beside the licences of its data and of what it starts from"
 
 
@@ -24,13 +23,13 @@ class Training:
         summary: one sentence for a person.
         job: the Dagster job that trains it; a baseline stands beside the stage that it is compared with.
         parent: the stage whose weights it starts from.
-        work: `module:function` of the step.
+        sections: of the recipe, that its weights depend on.
     """
 
     summary: str
     job: str
     parent: str | None = None
-    work: str = LARP_STAGE
+    sections: tuple[str, ...] = ("model", "training")
 
 
 @dataclass(frozen=True)
@@ -174,6 +173,21 @@ _ENCODERS = (
         "train_wtc",
         None,
         "CLAP-FT baseline: the same towers under a symmetric InfoNCE on clip and caption, no playlists.",
+    ),
+    Encoder(
+        "co_playlist",
+        "CO-Playlist",
+        "A ResNet over mels, trained on tracks that share playlists (Alonso-Jimenez et al. 2023).",
+        "larp_core.encoders.co_playlist:embed_co_playlist",
+        hears=True,
+        reads=False,
+        licence=OURS,
+        source="trained here",
+        training=Training(
+            "CO-Playlist baseline: a ResNet under NT-Xent on the clips of tracks that share a playlist.",
+            "train_ttc",
+            sections=("co_playlist", "training"),
+        ),
     ),
     Encoder(
         "clap_pt",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from larp_core.model.co_playlist import CoPlaylistConfig
 from larp_core.model.configuration_larp import LarpConfig
 from larp_core.recipes import RECIPES, Recipe
 
@@ -30,8 +31,17 @@ inputs = processor(audio=waveform, sampling_rate=44_100, text=caption, crop="cen
 vectors = model(**inputs).track_embeds  # or model.encode_tracks(processor, waveforms, captions, sampling_rate=44_100)
 ```"""
 
+_USAGE_BY_SOUND = """```python
+import larp_core.model  # registers the classes
+from transformers import AutoModel
 
-def model_card(record: dict[str, Any], config: LarpConfig, test_scores: dict[str, float] | None = None) -> str:
+vectors = AutoModel.from_pretrained(folder).eval()(log_mels)  # [batch, 1, 1001, 64], see larp_core.audio.log_mel
+```"""
+
+
+def model_card(
+    record: dict[str, Any], config: LarpConfig | CoPlaylistConfig, test_scores: dict[str, float] | None = None
+) -> str:
     """The card as Markdown with YAML front matter.
 
     Args:
@@ -62,8 +72,7 @@ def _front_matter(record: dict[str, Any], test_scores: dict[str, float]) -> list
     return [*lines, "---", ""]
 
 
-def _body(record: dict[str, Any], config: LarpConfig, test_scores: dict[str, float]) -> list[str]:
-    audio, text = config.audio_config, config.text_config
+def _body(record: dict[str, Any], config: LarpConfig | CoPlaylistConfig, test_scores: dict[str, float]) -> list[str]:
     lines = [
         f"# {record.get('encoder', 'LARP')}",
         "",
@@ -76,9 +85,7 @@ def _body(record: dict[str, Any], config: LarpConfig, test_scores: dict[str, flo
         f"| recipe | {_told(record, 'recipe')}, seed {_told(record, 'seed')} |",
         f"| started from | {_start(record)} |",
         f"| data fingerprint | `{_told(record, 'data_fingerprint')}` |",
-        f"| audio tower | HTS-AT, depths {list(audio.depths)}, patch {audio.patch_size}, width {config.audio_width} |",
-        f"| text tower | BERT, {text.num_hidden_layers} layers of {text.hidden_size}, {config.max_tokens} tokens |",
-        f"| shared space | {config.projection_dim} dimensions |",
+        *(f"| {part} | {told} |" for part, told in config.parts().items()),
         "",
         "## Scores",
         "",
@@ -88,7 +95,7 @@ def _body(record: dict[str, Any], config: LarpConfig, test_scores: dict[str, flo
         "",
         "## Use",
         "",
-        _USAGE,
+        _USAGE if isinstance(config, LarpConfig) else _USAGE_BY_SOUND,
         "",
         "A clip is 10 s; other rates than 48 kHz are resampled. A track may lack its sound or its caption.",
         "",

@@ -55,6 +55,15 @@ class LarpConfig(PreTrainedConfig):
         """Width of HTS-AT's pooled output: the patch width doubles at each of the patch mergings."""
         return int(self.audio_config.patch_embeds_hidden_size * 2 ** (len(self.audio_config.depths) - 1))
 
+    def parts(self) -> dict[str, str]:
+        """What the model is made of, for its card."""
+        audio, text = self.audio_config, self.text_config
+        return {
+            "audio tower": f"HTS-AT, depths {list(audio.depths)}, patch {audio.patch_size}, width {self.audio_width}",
+            "text tower": f"BERT, {text.num_hidden_layers} layers of {text.hidden_size}, {self.max_tokens} tokens",
+            "shared space": f"{self.projection_dim} dimensions",
+        }
+
     @classmethod
     def from_recipe(cls, model: ModelConfig, vocab_size: int) -> LarpConfig:
         """The configuration that a recipe asks for, with the vocabulary's true size."""

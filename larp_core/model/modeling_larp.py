@@ -84,9 +84,7 @@ class LarpModel(PreTrainedModel):
             UserError: any other shape. ClapAudioModel itself resizes or fails oddly, and a wrong rate or clip length
                 would pass unseen.
         """
-        if input_features.shape[1:] != MEL_SHAPE:
-            got = tuple(input_features.shape)
-            raise UserError(f"input_features has shape {got}, needs [batch, 1, 1001, 64]: 10 s at 48 kHz as log-mel")
+        refuse_other_shapes(input_features)
         return self.audio_model(input_features=input_features).pooler_output
 
     def pooled_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -195,6 +193,13 @@ class LarpModel(PreTrainedModel):
         rows = torch.arange(len(audio), device=self.device)
         has_audio, has_text = (torch.isin(rows, rows[present]) for present in (heard, named))
         return fuse_modalities(a, t, has_audio, has_text)
+
+
+def refuse_other_shapes(input_features: Tensor) -> None:
+    """Raises UserError for anything but [B, 1, 1001, 64]."""
+    if input_features.shape[1:] != MEL_SHAPE:
+        got = tuple(input_features.shape)
+        raise UserError(f"input_features has shape {got}, needs [batch, 1, 1001, 64]: 10 s at 48 kHz as log-mel")
 
 
 def fuse_modalities(audio_BD: Tensor, text_BD: Tensor, has_audio_B: Tensor, has_text_B: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,10 @@ class StageInputs:
     valid: TrackData
     graph: TrainGraph
     holdouts: Holdouts
+
+    def heard_only(self) -> StageInputs:
+        """The same for a stage in which captions take no part."""
+        return replace(self, train=self.train.heard_only(), valid=self.valid.heard_only())
 
     @classmethod
     def load(cls, paths: DatasetPaths, recipe: Recipe, parent: Path | None) -> StageInputs:

@@ -37,14 +37,20 @@ from larp_core.training.track_data import TrackBatch, TrackData
 
 @dataclass(frozen=True)
 class StagePlan:
-    """What distinguishes the stages: `losses` among wtc, ttc, tpc, clap; `fusion` of stage 3 is mean or attention."""
+    """What distinguishes the stages: `losses` among wtc, ttc, tpc, clap, nt_xent; `fusion` of stage 3 is mean or
+    attention."""
 
     losses: tuple[str, ...]
     fusion: str = "mean"
 
     @property
     def pairs(self) -> bool:
-        return "ttc" in self.losses
+        return bool({"ttc", "nt_xent"} & set(self.losses))
+
+    @property
+    def hears_only(self) -> bool:
+        """Whether captions take no part."""
+        return self.losses == ("nt_xent",)
 
 
 TABLES = ("audio", "text", "has_audio", "has_text")
@@ -63,6 +69,7 @@ PLANS = {
     "larp_tpc": StagePlan(("wtc", "ttc", "tpc"), fusion="mean"),
     "larp_tpc_fusion": StagePlan(("wtc", "ttc", "tpc"), fusion="attention"),
     "clap_ft": StagePlan(("clap",)),
+    "co_playlist": StagePlan(("nt_xent",)),
 }
 
 

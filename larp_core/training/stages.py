@@ -28,6 +28,7 @@ from larp_core.encoders.catalogue import TRAINED
 from larp_core.errors import UserError
 from larp_core.files import make_folder, write_json, write_text
 from larp_core.model.card import model_card
+from larp_core.model.co_playlist import build_co_playlist
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
 from larp_core.model.processing_larp import LarpProcessor
@@ -35,6 +36,8 @@ from larp_core.paths import DatasetPaths
 from larp_core.recipes import Recipe
 from larp_core.steps import Job, Report
 from larp_core.training import processes
+from larp_core.training.anchors import anchors_of, epochs_of
+from larp_core.training.co_playlist import CoPlaylistObjective
 from larp_core.training.encode import encode_all, settle_batch_norms, track_vectors
 from larp_core.training.faults import NonFiniteError, check_vectors
 from larp_core.training.inputs import StageInputs, check_parent, data_fingerprint
@@ -83,7 +86,7 @@ def train_stage(job: Job) -> Report:
         "recipe": recipe.name,
         "seed": recipe.training.seed,
         "parent": parent_stage,
-        "pretrained": _pretrained(recipe),
+        "pretrained": _pretrained(recipe) and not PLANS[stage].hears_only,
         "data_fingerprint": data_fingerprint(job),
         "training_fingerprint": fingerprint,
         "num_processes": processes.count(),
@@ -108,15 +111,19 @@ def run_stage(
     """Trains `stage` from `parent`'s weights, or from new ones; the returned model holds the weights of the epoch that
     was best on validation, or those of the last one trained. With `files`, a killed run goes on from its last state."""
     training, plan = recipe.training, PLANS[stage]
+    if plan.hears_only:
+        inputs = inputs.heard_only()
     device = processes.start(training.device).device
     with _deterministic(training.deterministic):
-        model: LarpModel = _starting_model(inputs, recipe, parent).to(device)
+        model: LarpModel = _starting_model(stage, inputs, recipe, parent).to(device)
         if processes.count() > 1:
             sync_batch_norms(model)
         torch.manual_seed(training.seed + processes.rank())
         sampler = _sampler(stage, inputs, training, model)
         objective: Objective
-        if "clap" in plan.losses:
+        if plan.hears_only:
+            objective = CoPlaylistObjective(model, inputs.graph, recipe.co_playlist.temperature, training)
+        elif "clap" in plan.losses:
             objective = ClapObjective(model, recipe.model.temperature, training)
         else:
             objective = LarpObjective(model, plan, inputs.graph, recipe.model, training, sampler.pruning).to(device)
@@ -128,7 +135,7 @@ def run_stage(
             sampler,
             lambda: validation_recall(model, inputs, training.precision),
             training,
-            _epochs(stage, inputs, recipe),
+            epochs_of(stage, inputs, recipe),
             files,
         )
     if keep == "best":
@@ -142,8 +149,8 @@ def _sampler(stage: str, inputs: StageInputs, training: TrainingConfig, model: L
     Raises:
         UserError: fewer than two anchors, with nothing to tell apart.
     """
-    plan, anchors = PLANS[stage], _anchors(stage, inputs)
-    prunes = plan.pairs and training.pair_pruning
+    plan, anchors = PLANS[stage], anchors_of(stage, inputs)
+    prunes = plan.pairs and training.pair_pruning and not plan.hears_only
     sampler = Sampler(
         inputs.graph,
         anchors,
@@ -211,7 +218,8 @@ def save_model(folder: Path, model: LarpModel, tokenizer: PreTrainedTokenizerBas
     for leftover in (partial, previous):
         shutil.rmtree(leftover, ignore_errors=True)
     model.save_pretrained(partial)
-    LarpProcessor.around(tokenizer, model.config.max_tokens).save_pretrained(partial)
+    if isinstance(model, LarpModel):
+        LarpProcessor.around(tokenizer, model.config.max_tokens).save_pretrained(partial)
     write_json(record, partial / "training.json")
     write_text(model_card(record, model.config), partial / "README.md")
     if folder.exists():
@@ -220,7 +228,9 @@ def save_model(folder: Path, model: LarpModel, tokenizer: PreTrainedTokenizerBas
     shutil.rmtree(previous, ignore_errors=True)
 
 
-def _starting_model(inputs: StageInputs, recipe: Recipe, parent: Path | LarpModel | None) -> LarpModel:
+def _starting_model(stage: str, inputs: StageInputs, recipe: Recipe, parent: Path | LarpModel | None) -> Any:
+    if PLANS[stage].hears_only:
+        return build_co_playlist(recipe.co_playlist, recipe.training.seed)
     if isinstance(parent, LarpModel):
         model = LarpModel(parent.config)
         model.load_state_dict(parent.state_dict())
@@ -231,36 +241,6 @@ def _starting_model(inputs: StageInputs, recipe: Recipe, parent: Path | LarpMode
     if model.lexical is not None:
         model.lexical.weigh(inputs.train.input_ids, inputs.train.attention_mask)
     return model
-
-
-def _anchors(stage: str, inputs: StageInputs) -> np.ndarray:
-    """Train tracks that the stage can contrast: both modalities for a stage without pairs, any one otherwise.
-
-    Where fewer than two tracks have both, a stage without pairs hands its weights on: see `_epochs`.
-    """
-    has_audio, has_text = inputs.train.mel_rows >= 0, inputs.train.has_text.numpy()
-    usable = has_audio | has_text
-    if PLANS[stage].pairs:
-        usable = usable & (inputs.graph.num_pairable > 0)
-    elif (has_audio & has_text).sum() >= 2:
-        usable = has_audio & has_text
-    anchors = np.flatnonzero(usable)
-    if len(anchors) < 2:
-        needed = "a playlist to share and a clip or a caption" if PLANS[stage].pairs else "a clip or a caption"
-        raise UserError(
-            f"{stage}: {len(anchors) or 'none'} of the {len(usable)} train tracks has {needed}, and a contrast needs "
-            f"two; see the mp3 ledger for the reasons"
-        )
-    return anchors
-
-
-def _epochs(stage: str, inputs: StageInputs, recipe: Recipe) -> int:
-    """The recipe's epochs; none for a stage within tracks where fewer than two of them have both."""
-    both = (inputs.train.mel_rows >= 0) & inputs.train.has_text.numpy()
-    if PLANS[stage].pairs or both.sum() >= 2:
-        return recipe.training.epochs_of(stage)
-    logger.warning("%s: fewer than two train tracks have clip and caption; the weights are handed on", stage)
-    return 0
 
 
 def _pretrained(recipe: Recipe) -> bool:

@@ -99,6 +99,11 @@ class TrackData:
         draws = np.random.default_rng([seed, epoch, DRAWING_CLIPS]).random(len(self.mel_rows))
         return replace(self, mel_rows=self.mel_rows + (draws * self.num_clips).astype(np.int64), num_clips=None)
 
+    def heard_only(self) -> TrackData:
+        """The same tracks for a model that reads no captions."""
+        nothing = torch.zeros_like(self.attention_mask[:, :1])
+        return replace(self, input_ids=nothing, attention_mask=nothing, has_text=torch.zeros_like(self.has_text))
+
     def further_clips(self, positions: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
         """All clips but the first of the tracks at `positions` [T], a clip a track at a time.
 
@@ -151,18 +156,23 @@ def load_captions(paths: DatasetPaths, split: str) -> pl.DataFrame:
 def load_track_data(
     paths: DatasetPaths,
     track_ids: np.ndarray,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | None,
     max_tokens: int,
     mels: np.ndarray,
     caption_groups: int = 1,
 ) -> TrackData:
-    """The inputs of `track_ids` (ascending int32)."""
+    """The inputs of `track_ids` (ascending int32); without a tokenizer as for a model that reads no captions."""
     tracks = pl.DataFrame({"track_id": track_ids}, schema={"track_id": pl.Int32})
     captions = tracks.join(pl.read_parquet(paths.captions), on="track_id", how="left", maintain_order="left")["caption"]
     clips = pl.read_parquet(paths.mel_rows).group_by("track_id").agg(pl.col("row").min(), num_clips=pl.len())
     sound = tracks.join(clips, on="track_id", how="left", maintain_order="left")
     num_clips = sound["num_clips"].fill_null(0).to_numpy().astype(np.int64)
-    tokens = _tokenize(tokenizer, captions.fill_null("").to_list(), max_tokens)
+    if tokenizer is None:
+        captions = pl.Series([None] * len(captions), dtype=pl.String)
+        nothing = torch.zeros(len(captions), 1, dtype=torch.long)
+        tokens = {"input_ids": nothing, "attention_mask": nothing}
+    else:
+        tokens = _tokenize(tokenizer, captions.fill_null("").to_list(), max_tokens)
     has_text = torch.from_numpy(captions.is_not_null().to_numpy().copy())
     return TrackData(
         track_ids=track_ids,

@@ -21,6 +21,7 @@ def test_stages_start_at_the_best_epoch_of_the_one_before(trained: Settings) -> 
     starts = {curve.encoder: curve.start for curve in read_curves(trained.paths("mpd"))}
     assert starts == {
         "clap_ft": 0,
+        "co_playlist": 0,
         "larp_wtc": 0,
         "larp_ttc": 3,
         "larp_ttc_continued": 6,

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from encoder_world import NUM_TRACKS, SILENT, UNNAMED, write_tracks
 from training_world import RECIPE, make_inputs
 
@@ -89,3 +90,16 @@ def test_the_footer_tells_what_made_the_vectors(settings: Settings) -> None:
     assert {"encoder", "encoder_version", "licence", "source", "sample_rate_hz", "dimension"} <= set(footer)
     assert (footer["encoder"], footer["sample_rate_hz"], footer["dimension"]) == ("larp_wtc", "48000", "256")
     assert checked_footer(settings.paths("mpd"), "larp_wtc") == footer
+
+
+def test_co_playlist_gives_the_vectors_of_tracks_with_a_clip(settings: Settings) -> None:
+    inputs, folder = make_inputs(), settings.paths("mpd").model("co_playlist")
+    model, _ = run_stage("co_playlist", inputs, RECIPE, None)
+    save_model(folder, model, inputs.tokenizer, {})
+    frame, footer, _ = embed(settings, "co_playlist")
+    assert frame["track_id"].to_list() == [n for n in range(NUM_TRACKS) if n != SILENT]
+    mels = torch.from_numpy(np.load(settings.paths("mpd").mels).astype(np.float32)).unsqueeze(1)
+    with torch.inference_mode():
+        expected = model.eval().get_audio_features(mels).numpy()
+    np.testing.assert_allclose(np.stack(frame["vector"].to_list()), expected, atol=0.02)  # bf16 or not
+    assert footer["weights_sha256"] == hash_file(folder / "model.safetensors")
