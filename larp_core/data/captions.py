@@ -17,11 +17,13 @@ from larp_core.steps import Job, Report
 FIELDS = {"track": "track_name", "artist": "artist_name", "album": "album_name"} | {name: name for name in SOUND_FIELDS}
 """Field of a template: the column that it is taken from."""
 
-CLOSING = re.compile(r"""[)\]}>»”’"'.!?]+""")
-"""Signs at the start of a literal that belong to the field before it, such as the bracket in `{track} ({album})`."""
+CLOSING = re.compile(r"""(?:['’]s\b)?[)\]}>»”’"'.!?]*""")
+"""What at the start of a literal belongs to the field before it: the bracket in `{track} ({album})`, `{artist}'s`."""
 
-SEPARATORS = " ,;:"
+SEPARATORS = " ,;:-–—/|&+·•"
 """Signs at the start of a literal that only stand between fields: they go where nothing comes before them."""
+
+PAIRS = {")": "(", "]": "[", "}": "{", "»": "«", "”": "“"}
 NUM_EXAMPLES = 10
 
 
@@ -38,7 +40,8 @@ def parse_template(template: str) -> tuple[list[Segment], str]:
     """The segments of a template, and the literal text after the last one.
 
     Raises:
-        UserError: a field that there is not, a format, a conversion, unbalanced braces, no field.
+        UserError: a field that there is not, a format, a conversion, unbalanced braces, a bracket around several
+            fields, no field.
     """
     allowed = ", ".join(f"{{{name}}}" for name in FIELDS)
     try:
@@ -58,13 +61,29 @@ def parse_template(template: str) -> tuple[list[Segment], str]:
         literal = ""
     if not segments:
         raise UserError(f"caption.template '{template}': has no field; use at least one of {allowed}")
-    return _close_last(segments, literal)
+    segments, end = _close_last(segments, literal)
+    _check_pairs(template, segments, end)
+    return segments, end
+
+
+def _check_pairs(template: str, segments: list[Segment], end: str) -> None:
+    """A bracket around several fields would lose its other half with the first or the last of them."""
+    open_before: list[tuple[str, int]] = []
+    pieces = [(segment.lead + segment.tail, number) for number, segment in enumerate(segments)]
+    for sign, number in ((sign, number) for text, number in [*pieces, (end, len(segments))] for sign in text):
+        if sign in PAIRS.values():
+            open_before.append((sign, number))
+        elif open_before and PAIRS.get(sign) == open_before[-1][0] and open_before.pop()[1] != number:
+            raise UserError(
+                f"caption.template '{template}': '{PAIRS[sign]}' and '{sign}' stand around more than one field, and "
+                "a missing field would leave half of them; put each field between signs of its own"
+            )
 
 
 def _close_last(segments: list[Segment], literal: str) -> tuple[list[Segment], str]:
     """Moves closing signs at the start of `literal` into the last segment."""
     match = CLOSING.match(literal) if segments else None
-    if match is None:
+    if not match or not match[0]:
         return segments, literal
     last = segments[-1]
     return [*segments[:-1], Segment(last.lead, last.field, match[0])], literal[match.end() :]
@@ -78,9 +97,10 @@ def caption_expression(template: str) -> pl.Expr:
     segments, end = parse_template(template)
     pieces = []
     present = pl.lit(False)
-    for segment in segments:
+    for number, segment in enumerate(segments):
         value = _folded(pl.col(FIELDS[segment.field]))
-        lead = pl.when(present).then(pl.lit(segment.lead)).otherwise(pl.lit(segment.lead.lstrip(SEPARATORS)))
+        begins = segment.lead.lstrip(SEPARATORS) if number else segment.lead
+        lead = pl.when(present).then(pl.lit(segment.lead)).otherwise(pl.lit(begins))
         pieces.append(pl.when(value != "").then(pl.concat_str(lead, value, pl.lit(segment.tail))).otherwise(pl.lit("")))
         present = present | (value != "")
     return pl.when(present).then(_folded(pl.concat_str(*pieces, pl.lit(end)))).alias("caption")

@@ -42,6 +42,14 @@ def caption(template: str, *names: str | None) -> str | None:
         ("{track} ({album}), by {artist}!", (None, "Y", None), "by Y!"),
         ("{track}: {artist}; {album}", (None, ", Y,", "Z"), ", Y,; Z"),
         ("{{{track}}} is {artist}", ("X", "Y", None), "{X} is Y"),
+        ("{track} - {artist} - {album}", (None, "Y", "Z"), "Y - Z"),
+        ("{artist} – {track} | {album}", (None, None, "Z"), "Z"),
+        ("- {track} / {artist}", ("X", None, None), "- X"),
+        ("- {track} / {artist}", (None, "Y", None), "Y"),
+        ("{artist}'s song {track}", (None, "Y", None), "Y's"),
+        ("{artist}'s song {track}", ("X", None, None), "song X"),
+        ("'{track}' by {artist}", (None, "Y", None), "by Y"),
+        ("(live) {track} :) {artist}", ("X", None, None), "(live) X"),
         (
             PAPER,
             ("{artist} {0}", 'say "hi"\n twice', "مرحبا 🎸"),
@@ -66,6 +74,12 @@ def test_paper_captions_equal_the_naive_twin(names):
 )
 def test_bad_templates_are_refused(template):
     with pytest.raises(UserError, match=re.escape("caption.template")):
+        caption_expression(template)
+
+
+@pytest.mark.parametrize("template", ["{track} ({artist} - {album})", "({track} now) {artist}", "“{track}, {album}”"])
+def test_brackets_around_several_fields_are_refused(template):
+    with pytest.raises(UserError, match="stand around more than one field, and a missing field would leave half"):
         caption_expression(template)
 
 
