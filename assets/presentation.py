@@ -29,6 +29,7 @@ def metadata_of(done: Finished) -> dict[str, dg.MetadataValue]:
         *((name, value_of(fact)) for name, fact in report.facts.items()),
         *((title, dg.MetadataValue.md(markdown_table(rows))) for title, rows in report.tables.items()),
         *((title, _picture(Path(path))) for title, path in report.pictures.items()),
+        *((title, dg.MetadataValue.notebook(path)) for title, path in report.notebooks.items()),
         ("reused", dg.MetadataValue.bool(done.reused)),
         ("work_seconds", value_of(done.seconds)),
     ]

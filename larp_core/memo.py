@@ -7,13 +7,15 @@ relative to the data folder, which can be moved or copied as a whole.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from larp_core.errors import UserError
 from larp_core.files import hash_file, hash_of, read_json, stat_signature, write_json
 from larp_core.steps import Job, Report, external_signature
+
+FILES_OF_A_REPORT = ("pictures", "notebooks")
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,13 @@ def run(job: Job) -> Finished:
         _relative(job, path): {"signature": stat_signature(path), "sha256": hash_file(path)} for path in job.outputs
     }
     digest = hash_of([record["sha256"] for record in outputs.values()]) if job.step.repeatable else key
-    pictures = {title: _relative(job, Path(path)) for title, path in report.pictures.items()}
+    files = {
+        kind: {title: _relative(job, Path(path)) for title, path in getattr(report, kind).items()}
+        for kind in FILES_OF_A_REPORT
+    }
     stamp = {
         "fingerprint": key,
-        "report": report.as_dict() | {"pictures": pictures},
+        "report": report.as_dict() | files,
         "seconds": seconds,
         "digest": digest,
         "outputs": outputs,
@@ -94,9 +99,11 @@ def _read_stamp(path: Path) -> dict[str, Any] | None:
 
 
 def _report(job: Job, stamp: dict[str, Any]) -> Report:
-    report = Report(**stamp["report"])
-    pictures = {title: str(job.settings.data_dir / path) for title, path in report.pictures.items()}
-    return replace(report, pictures=pictures)
+    files = {
+        kind: {title: str(job.settings.data_dir / path) for title, path in stamp["report"].get(kind, {}).items()}
+        for kind in FILES_OF_A_REPORT
+    }
+    return Report(**stamp["report"] | files)
 
 
 def _relative(job: Job, path: Path) -> str:

@@ -21,12 +21,14 @@ from larp_core.settings import Settings
 
 @dataclass(frozen=True)
 class Report:
-    """What a step tells a person: rows, figures, small tables (`title -> rows`), pictures (`title -> PNG path`)."""
+    """What a step tells a person: rows, figures, small tables (`title -> rows`), pictures (`title -> PNG path`) and
+    notebooks (`title -> .ipynb path`)."""
 
     num_rows: int
     facts: dict[str, Any] = field(default_factory=dict)
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     pictures: dict[str, str] = field(default_factory=dict)
+    notebooks: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -18,6 +18,7 @@ import polars as pl
 
 from larp_core.audio.attempt import Request, crashed, is_unchanged, local_file, make_getter
 from larp_core.audio.configured import configured_sources
+from larp_core.audio.coverage import coverage_by_split
 from larp_core.audio.ledger import OK, Entry, Ledger, is_retriable, lost
 from larp_core.audio.pacing import Paced, backoff_seconds
 from larp_core.audio.sources import AudioSource, Track
@@ -55,7 +56,7 @@ def acquire_audio(job: Job) -> Report:
         requests = _unsettled(job, _shuffled(tracks, job.dataset), sources, ledger)
         _get_all(job, requests, sources, ledger, incoming)
     shutil.rmtree(incoming, ignore_errors=True)
-    return _report(ledger.save(), num_looked_up=len(requests))
+    return _report(ledger.save(), job.paths, num_looked_up=len(requests))
 
 
 def _unsettled(job: Job, tracks: list[Track], sources: Sequence[AudioSource], ledger: Ledger) -> list[Request]:
@@ -164,7 +165,8 @@ def _shuffled(tracks: list[Track], dataset: str) -> list[Track]:
     return sorted(tracks, key=lambda track: hashlib.sha256(f"{dataset}:{track.track_uri}".encode()).digest())
 
 
-def _report(frame: pl.DataFrame, num_looked_up: int) -> Report:
+def _report(frame: pl.DataFrame, paths: DatasetPaths, num_looked_up: int) -> Report:
+    outcomes = dict(frame.select("track_id", "status").iter_rows())
     failures = frame.filter(pl.col("status") != OK)
     got = frame.filter(pl.col("status") == OK)
     return Report(
@@ -175,7 +177,8 @@ def _report(frame: pl.DataFrame, num_looked_up: int) -> Report:
             **{f"num_{status}": count for status, count in sorted(Counter(frame["status"]).items())},
             **{f"from_{source}": count for source, count in sorted(Counter(got["source"]).items())},
         },
-        tables={
+        tables={"coverage": coverage_by_split(outcomes, paths, "with audio")}
+        | {
             f"without audio (first {MAX_ROWS_SHOWN})": [
                 {"track_uri": row["track_uri"], "status": row["status"], "reason": row["detail"]}
                 for row in failures.head(MAX_ROWS_SHOWN).iter_rows(named=True)

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from larp_core.audio.coverage import coverage_by_split
 from larp_core.audio.decode import read_clip
 from larp_core.audio.ledger import OK, Entry
 from larp_core.audio.pictures import save_histogram, save_spectrograms, spectrogram_db
+from larp_core.audio.player import write_player
 from larp_core.paths import DatasetPaths
 from larp_core.steps import Report
 
@@ -45,6 +47,7 @@ def report_of(frame: pl.DataFrame, entries: Collection[Entry], paths: DatasetPat
         },
         tables={title: rows for title, rows in tables.items() if rows},
         pictures=_spectrograms(shown, uri_of, paths) | _durations(entries, paths),
+        notebooks=_player(shown, uri_of, paths),
     )
 
 
@@ -54,24 +57,10 @@ def first_good(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _coverage(frame: pl.DataFrame, entries: Collection[Entry], paths: DatasetPaths) -> list[dict[str, Any]]:
-    """A row for each split: its tracks, the share with a clip, and how many ended in each other way."""
     outcomes = {entry.track_id: entry.status for entry in entries} | dict(
         first_good(frame).select("track_id", "status").iter_rows()
     )
-    sides: dict[str, Counter[str]] = {}
-    for track_id, split in pl.read_parquet(paths.split_tracks, columns=["track_id", "split"]).iter_rows():
-        sides.setdefault(split, Counter())[outcomes.get(track_id, "error")] += 1
-    kinds = sorted({kind for counts in sides.values() for kind in counts} - {OK})
-    return [
-        {
-            "split": split,
-            "tracks": counts.total(),
-            "with a clip": counts[OK],
-            "share": counts[OK] / counts.total(),
-            **{kind: counts[kind] for kind in kinds},
-        }
-        for split, counts in sorted(sides.items())
-    ]
+    return coverage_by_split(outcomes, paths, "with a clip")
 
 
 def _spectrograms(shown: pl.DataFrame, uri_of: dict[int, str], paths: DatasetPaths) -> dict[str, str]:
@@ -87,6 +76,16 @@ def _spectrograms(shown: pl.DataFrame, uri_of: dict[int, str], paths: DatasetPat
     return {
         "spectrograms": str(save_spectrograms(spectrograms, paths.pictures / "clips.png", "frequency in Hz", extent))
     }
+
+
+def _player(shown: pl.DataFrame, uri_of: dict[int, str], paths: DatasetPaths) -> dict[str, str]:
+    if shown.is_empty():
+        return {}
+    clips = {
+        f"{uri_of[row['track_id']]}, from {row['start_seconds']:.1f} s": paths.root / row["path"]
+        for row in shown.iter_rows(named=True)
+    }
+    return {"listen": str(write_player(clips, paths.pictures / "clips.ipynb"))}
 
 
 def _durations(entries: Collection[Entry], paths: DatasetPaths) -> dict[str, str]:

@@ -81,3 +81,9 @@ def test_no_cell_breaks_the_table(rows: list[dict[str, object]]) -> None:
     lines = markdown_table(rows).split("\n")
     assert len(lines) == len(rows) + 2
     assert all(line.replace("\\|", "").count("|") == 3 for line in lines)
+
+
+def test_a_notebook_is_shown_where_it_lies(tmp_path: Path) -> None:
+    report = Report(1, notebooks={"listen": str(tmp_path / "clips.ipynb")})
+    shown = metadata_of(Finished(report, reused=False, seconds=1.0, digest="d"))["listen"]
+    assert isinstance(shown, dg.NotebookMetadataValue) and shown.path == str(tmp_path / "clips.ipynb")

@@ -76,7 +76,9 @@ def test_every_track_gets_a_row_and_the_good_ones_a_file(demo: Job, requested: l
     assert "404" in entries[URIS[5]].detail
     assert report.num_rows == 6
     assert (report.facts["num_ok"], report.facts["num_not_found"], report.facts["num_corrupt"]) == (4, 1, 1)
-    [table] = report.tables.values()
+    coverage, table = report.tables.values()
+    [train] = coverage
+    assert (train["split"], train["tracks"], train["with audio"], train["corrupt"]) == ("train", 6, 4, 1)
     assert {row["track_uri"]: row["status"] for row in table} == {URIS[4]: "corrupt", URIS[5]: "not_found"}
     kept = [path for path in demo.settings.shared.audio.rglob("*") if path.is_file()]
     assert len(kept) == 4  # neither partial downloads nor what was no audio
