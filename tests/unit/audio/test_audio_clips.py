@@ -21,7 +21,7 @@ from larp_core.audio import clips as clips_module
 from larp_core.audio import workers
 from larp_core.audio.acquire import acquire_audio
 from larp_core.audio.clips import SCHEMA, build_clips
-from larp_core.audio.cutting import CUTTER_VERSION, resample, warning_of
+from larp_core.audio.cutting import CUTTER_VERSION, encode_flac, resample, warning_of
 from larp_core.audio.ledger import Entry, Ledger, read_entries
 from larp_core.audio.offsets import NoClip, start_of_clip
 from larp_core.config import ClipConfig
@@ -325,6 +325,15 @@ def test_resampling_gives_exactly_ten_seconds_of_the_same_tone(rate_hz: int) -> 
     resampled = resample(tone(rate_hz), rate_hz, CONFIG)
     assert resampled.shape == (480_000,)
     np.testing.assert_allclose(resampled[4_800:-4_800], tone(48_000)[4_800:-4_800], atol=2e-3)
+
+
+def test_a_clips_bytes_are_those_that_libsndfile_writes_of_floats(tmp_path: Path) -> None:
+    """Beyond full scale too, and where half a step is rounded."""
+    noise = np.random.default_rng(1).normal(0, 0.6, 48_000).astype(np.float32)
+    steps = ((np.arange(-40_000, 40_000) + 0.5) / 32_768).astype(np.float32)
+    for samples in (noise, steps, np.array([1, -1, 0, 32_767 / 32_768], np.float32)):
+        soundfile.write(tmp_path / "twin.flac", samples, 48_000, subtype="PCM_16", format="FLAC")
+        assert encode_flac(samples, 48_000) == (tmp_path / "twin.flac").read_bytes()
 
 
 def test_warnings() -> None:
