@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from traceback import clear_frames
 
 import numpy as np
 import torch
@@ -72,18 +73,38 @@ def _with_broken_mels(data: TrackData, positions: np.ndarray) -> np.ndarray:
     return data.track_ids[unique[np.array(broken, dtype=bool)]]
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+    )
+
+
 @contextlib.contextmanager
-def telling_what_fits(config: TrainingConfig) -> Iterator[None]:
-    """Running out of memory as a UserError with the batch size to try."""
+def telling_what_fits(config: TrainingConfig, fits: Callable[[int], bool] | None) -> Iterator[None]:
+    """Running out of memory as a UserError with the batch size that fits.
+
+    Args:
+        fits: tries a step of so many pairs. None where that can't be tried: other processes wait for this one.
+    """
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not any(
-            words in str(error) for words in OUT_OF_MEMORY
-        ):
+        if not is_out_of_memory(error):
             raise
-        half = max(config.batch_size // 2, 1)
+        clear_frames(error.__traceback__)  # they hold the step's activations
         raise UserError(
-            f"out of memory at training.batch_size {config.batch_size}: {half} should fit; gradient_accumulation "
-            f"{2 * config.gradient_accumulation} keeps the pairs a step, gradient_checkpointing saves more"
+            f"out of memory at training.batch_size {config.batch_size}: {_what_fits(config.batch_size, fits)}; "
+            f"gradient_accumulation keeps the pairs a step, gradient_checkpointing saves more"
         ) from error
+
+
+def _what_fits(batch_size: int, fits: Callable[[int], bool] | None) -> str:
+    """Halves the batch until a step goes through."""
+    if fits is None:
+        return f"try {max(batch_size // 2, 1)}"
+    size = batch_size // 2
+    while size >= 1:
+        if fits(size):
+            return f"{size} fits"
+        size //= 2
+    return "not even 1 fits"

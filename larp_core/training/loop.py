@@ -10,16 +10,18 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from traceback import clear_frames
 
+import torch
 from tqdm import tqdm
 
 from larp_core.config import TrainingConfig
 from larp_core.losses.weighted import weighted_mean
 from larp_core.training import processes
-from larp_core.training.faults import check_losses, telling_what_fits
+from larp_core.training.faults import check_losses, is_out_of_memory, telling_what_fits
 from larp_core.training.objective import Objective
 from larp_core.training.prefetch import prefetched
 from larp_core.training.records import EpochRecord, TrainingResult
@@ -63,7 +65,7 @@ def train(
     run = start_run(objective, config, epochs * steps_per_epoch)
     trainer = _Trainer(run, data, sampler, config, epochs, files)
     with (
-        telling_what_fits(config),
+        telling_what_fits(config, trainer.fits if processes.count() == 1 else None),
         trainer.ready(),
         noted_signals() if files else contextlib.nullcontext(Stop()) as stop,
     ):
@@ -168,6 +170,23 @@ class _Trainer:
             run.progress.count(values, len(draw.tracks))
         run.step()
         return values
+
+    def fits(self, batch_size: int) -> bool:
+        """Whether a step of so many pairs goes through, once the run is lost: it changes the weights."""
+        run = self.run
+        run.optimizer.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()
+        draw = next(replace(self.sampler, batch_size=batch_size).epoch(1))
+        try:
+            losses = run.objective(draw, self.data.batch(draw.tracks).to(run.objective.model.device), 0.0)
+            weighted_mean(losses, run.objective.loss_weights).backward()
+            run.optimizer.step()
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            clear_frames(error.__traceback__)
+            return False
+        return True
 
     def end_epoch(self, valid_recall_at_10: float, stop: Stop) -> None:
         """Puts the epoch on the curve, keeps its weights where they are the best, saves."""

@@ -16,6 +16,8 @@ from larp_core import memo
 from larp_core.config import TrainingConfig
 from larp_core.errors import UserError
 from larp_core.files import read_json, write_json
+from larp_core.model.modeling_larp import LarpModel
+from larp_core.model.pretrained import build_model
 from larp_core.recipes import Recipe
 from larp_core.settings import Settings
 from larp_core.steps import Job, step_named
@@ -104,12 +106,41 @@ def test_one_anchor_is_refused_and_fewer_than_a_batch_are_said(caplog: pytest.Lo
         MemoryError(),
     ],
 )
-def test_out_of_memory_says_what_would_fit(error: BaseException) -> None:
-    told = r"at training\.batch_size 50: 25 should fit; gradient_accumulation 2"
-    with pytest.raises(UserError, match=told), telling_what_fits(TrainingConfig(batch_size=50)):
+def test_out_of_memory_is_told_with_what_to_try(error: BaseException) -> None:
+    told = r"at training\.batch_size 50: try 25; gradient_accumulation keeps"
+    with pytest.raises(UserError, match=told), telling_what_fits(TrainingConfig(batch_size=50), None):
         raise error
-    with pytest.raises(RuntimeError, match="shapes"), telling_what_fits(TrainingConfig()):
+    with pytest.raises(RuntimeError, match="shapes"), telling_what_fits(TrainingConfig(), None):
         raise RuntimeError("shapes do not match")
+
+
+@pytest.mark.parametrize(("room_for", "told"), [(6, "2 fits"), (1, "not even 1 fits")])
+def test_what_fits_is_tried_out(monkeypatch: pytest.MonkeyPatch, room_for: int, told: str) -> None:
+    original = LarpModel.get_audio_features
+
+    def limited(self: LarpModel, input_features: torch.Tensor) -> torch.Tensor:
+        if self.training and len(input_features) > room_for:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return original(self, input_features)
+
+    recipe = with_training(batch_size=8)
+    recipe = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, norm="none"))
+    monkeypatch.setattr(LarpModel, "get_audio_features", limited)
+    with pytest.raises(UserError, match=rf"out of memory at training\.batch_size 8: {told};"):
+        run_stage("larp_ttc", make_inputs(), recipe, None)
+
+
+def test_the_text_tower_attends_by_sdpa() -> None:
+    model = build_model(TINY.model, 50, seed=0)
+    assert model.text_model.config._attn_implementation == "sdpa"
+
+
+@pytest.mark.parametrize("queue_size", [1, 7, 33])
+def test_any_queue_goes_with_any_batch(queue_size: int) -> None:
+    """The published code asserts that the one divides by the other."""
+    recipe = dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, queue_size=queue_size))
+    _, result = run_stage("larp_ttc", make_inputs(), recipe, None)
+    assert np.isfinite(result.curve[-1].loss or np.nan)
 
 
 @pytest.fixture(scope="module")
