@@ -84,7 +84,7 @@ def resample(samples: np.ndarray, rate_hz: int, config: ClipConfig) -> np.ndarra
 
 
 def encode_flac(samples: np.ndarray, rate_hz: int) -> bytes:
-    """16-bit FLAC of mono float32 samples: the bytes that libsndfile writes of the floats, for which it takes longer."""
+    """16-bit FLAC of mono float32 samples: the bytes that libsndfile would write of the floats, a little sooner."""
     scaled = samples * np.float32(1 << 15)
     np.rint(scaled, out=scaled)
     np.clip(scaled, -(1 << 15), (1 << 15) - 1, out=scaled)
