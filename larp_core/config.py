@@ -171,11 +171,17 @@ class ClipConfig:
 class AudioTowerConfig:
     """HTS-AT as `transformers.ClapAudioModel`; the pooled width is `width * 2 ** (len(depths) - 1)`.
 
+    `architecture="ast"` is an AST of `sum(depths)` layers, `heads[0]` heads and `width` numbers; patches of `patch`
+    overlap by three eighths (published: 12 layers, 12 heads, 768, 16). `"pann"` is CNN14, whose six blocks begin with
+    `width` channels (published: 64) and give 32 times as many numbers. Neither has windows.
+
     With `train_mel_norm` off the scale and shift of the batch norm over mel bins stay one and zero: 128 numbers
     whose gradient is half of a small tower's backward pass, since it runs through the resizing of the spectrogram.
-    `pretrained` is a hub name or folder of CLAP or its audio tower, or a checkpoint file of HTS-AT, LAION-CLAP or LARP.
+    `pretrained` is a hub name or folder of CLAP or its audio tower, or a checkpoint file of HTS-AT, LAION-CLAP or LARP;
+    for an AST a hub name or folder of one; for CNN14 its published checkpoint file, or a folder of `Cnn14`.
     """
 
+    architecture: Literal["htsat", "ast", "pann"] = "htsat"
     patch: int = 4
     window: int = 8
     depths: tuple[int, ...] = (2, 2, 6, 2)
@@ -309,6 +315,7 @@ class CoPlaylistConfig:
         head_width: of the projection that the contrast is made on.
         temperature: of NT-Xent; LARP's paper doesn't tell it.
         frames_pooled: mel frames averaged before the net. One at full size; more spares time in a small world.
+        learning_rate: in place of the towers'; a net of batch norms takes a higher one.
     """
 
     stem: int = 64
@@ -317,6 +324,7 @@ class CoPlaylistConfig:
     head_width: int = 128
     temperature: float = 0.1
     frames_pooled: int = 1
+    learning_rate: float = 1e-4
 
 
 @dataclass(frozen=True)

@@ -132,12 +132,12 @@ DEMO = Recipe(
     summary="The synthetic world with small towers trained from scratch on a CPU: minutes from nothing to tables.",
     model=SMALL_MODEL,
     co_playlist=CoPlaylistConfig(
-        stem=16, widths=(32, 64, 128, 256), depths=(1, 1, 1, 1), head_width=64, frames_pooled=4
+        stem=16, widths=(32, 64, 128, 256), depths=(1, 1, 1, 1), head_width=64, frames_pooled=8, learning_rate=1e-3
     ),
     recommenders=SMALL_RECOMMENDERS,
     training=TrainingConfig(
         batch_size=32,
-        epochs=_epochs(wtc=12, ttc=8, stage_3=5, clap_ft=12, co_playlist=8),
+        epochs=_epochs(wtc=12, ttc=8, stage_3=5, clap_ft=12, co_playlist=12),
         patience=4,
         learning_rate=4e-4,
         warmup_steps=40,

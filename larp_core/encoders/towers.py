@@ -13,6 +13,7 @@ from transformers import AutoTokenizer
 from larp_core.audio.mels import load_mels
 from larp_core.encoders.embedded import Embedded
 from larp_core.files import hash_file
+from larp_core.model.audio_towers import TITLES
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
 from larp_core.model.vocabulary import make_tokenizer
@@ -64,7 +65,13 @@ def embed_audio_tower(job: Job, track_ids: np.ndarray) -> Embedded:
     model, data = _starting_point(job, track_ids)
     seen = data.mel_rows >= 0
     vectors = _pooled(job, model, np.flatnonzero(seen), lambda positions: _mean_latent(model, data, positions))
-    return Embedded(track_ids[seen], vectors, state_sha256(model), bool(job.recipe.model.audio.pretrained))
+    return Embedded(
+        track_ids[seen],
+        vectors,
+        state_sha256(model),
+        bool(job.recipe.model.audio.pretrained),
+        notes={"audio_tower": TITLES[model.config.audio_config.model_type]},
+    )
 
 
 def _starting_point(job: Job, track_ids: np.ndarray) -> tuple[LarpModel, TrackData]:

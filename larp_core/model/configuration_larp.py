@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import AutoConfig, BertConfig, ClapAudioConfig, PreTrainedConfig
+from transformers import AutoConfig, BertConfig, PreTrainedConfig
 
 from larp_core.config import ModelConfig
+from larp_core.model.audio_towers import TowerConfig, described, read_tower_config, tower_config, width_of
 
 
 class LarpConfig(PreTrainedConfig):
     """Configuration of `LarpModel`.
 
     Args:
-        audio_config: HTS-AT, as of `ClapAudioConfig`.
+        audio_config: HTS-AT, as of `ClapAudioConfig`, or one of `larp_core.model.audio_towers`' others.
         text_config: BERT, as of `BertConfig`.
         projection_dim: width of the shared space (paper, section 3.1: 256).
         norm: `none`, or `batch` for a batch norm without affine before each projection.
@@ -24,11 +25,11 @@ class LarpConfig(PreTrainedConfig):
     """
 
     model_type = "larp"
-    sub_configs = {"audio_config": ClapAudioConfig, "text_config": BertConfig}  # noqa: RUF012
+    sub_configs = {"audio_config": AutoConfig, "text_config": BertConfig}  # noqa: RUF012
 
     def __init__(
         self,
-        audio_config: dict[str, Any] | ClapAudioConfig | None = None,
+        audio_config: dict[str, Any] | TowerConfig | None = None,
         text_config: dict[str, Any] | BertConfig | None = None,
         projection_dim: int = 256,
         norm: str = "none",
@@ -39,7 +40,9 @@ class LarpConfig(PreTrainedConfig):
         learned_temperature: bool = False,
         **kwargs: Any,
     ) -> None:
-        self.audio_config = audio_config if isinstance(audio_config, ClapAudioConfig) else _audio(audio_config or {})
+        self.audio_config = (
+            read_tower_config(audio_config or {}) if isinstance(audio_config, dict | None) else audio_config
+        )
         self.text_config = text_config if isinstance(text_config, BertConfig) else _text(text_config or {})
         self.projection_dim = projection_dim
         self.norm = norm
@@ -52,14 +55,14 @@ class LarpConfig(PreTrainedConfig):
 
     @property
     def audio_width(self) -> int:
-        """Width of HTS-AT's pooled output: the patch width doubles at each of the patch mergings."""
-        return int(self.audio_config.patch_embeds_hidden_size * 2 ** (len(self.audio_config.depths) - 1))
+        """Width of the audio tower's pooled output."""
+        return width_of(self.audio_config)
 
     def parts(self) -> dict[str, str]:
         """What the model is made of, for its card."""
-        audio, text = self.audio_config, self.text_config
+        text = self.text_config
         return {
-            "audio tower": f"HTS-AT, depths {list(audio.depths)}, patch {audio.patch_size}, width {self.audio_width}",
+            "audio tower": described(self.audio_config),
             "text tower": f"BERT, {text.num_hidden_layers} layers of {text.hidden_size}, {self.max_tokens} tokens",
             "shared space": f"{self.projection_dim} dimensions",
         }
@@ -68,19 +71,8 @@ class LarpConfig(PreTrainedConfig):
     def from_recipe(cls, model: ModelConfig, vocab_size: int) -> LarpConfig:
         """The configuration that a recipe asks for, with the vocabulary's true size."""
         audio, text = model.audio, model.text
-        width = audio.width * 2 ** (len(audio.depths) - 1)
         return cls(
-            audio_config=ClapAudioConfig(
-                patch_size=audio.patch,
-                patch_stride=[audio.patch, audio.patch],
-                window_size=audio.window,
-                depths=list(audio.depths),
-                num_attention_heads=list(audio.heads),
-                num_hidden_layers=len(audio.depths),
-                patch_embeds_hidden_size=audio.width,
-                hidden_size=width,
-                hidden_dropout_prob=audio.dropout,
-            ),
+            audio_config=tower_config(audio),
             text_config=BertConfig(
                 vocab_size=vocab_size,
                 hidden_size=text.width,
@@ -102,10 +94,6 @@ class LarpConfig(PreTrainedConfig):
 
 
 AutoConfig.register(LarpConfig.model_type, LarpConfig)
-
-
-def _audio(values: dict[str, Any]) -> ClapAudioConfig:
-    return ClapAudioConfig(**{name: value for name, value in values.items() if name != "model_type"})
 
 
 def _text(values: dict[str, Any]) -> BertConfig:

@@ -31,6 +31,10 @@ HTSAT_LEFT_OUT = {
     r"(tscam_conv|head)\..*": "the AudioSet classifier, which LARP does not use",
     r"patch_embed\.(mel_conv2d|fusion_model)\..*": "CLAP's fusion, which only clips of more than 10 s go through",
 }
+CNN14_LEFT_OUT = {
+    r"(spectrogram_extractor|logmel_extractor)\..*": "the spectrogram is computed before the model",
+    r"fc_audioset\..*": "the AudioSet classifier, which LARP does not use",
+}
 LAION_LEFT_OUT = {r"(?!audio_branch\.).*": "CLAP's text tower, projections and temperature, not LARP's"}
 LARP_LEFT_OUT = {
     r"(audio_encoder|text_encoder|audio_proj|text_proj)_m\..*": "the momentum copy, needed in training only",

@@ -145,6 +145,17 @@ def convert_audio_tower(state: State, kind: str, target: nn.Module) -> Conversio
     return _fill(target, new, unexpected, rest | left_out, notes=_notes(tower))
 
 
+def convert_cnn14(state: State, target: nn.Module) -> ConversionReport:
+    """Fills a `Cnn14` from the published checkpoint of PANNs, whose names it has.
+
+    Raises:
+        UserError: anything missing, misshapen or unexpected; the tower is then as it was.
+    """
+    left_out = {name: reason for name in state if (reason := keys.left_out_reason(name, keys.CNN14_LEFT_OUT))}
+    new = {name: value for name, value in state.items() if name not in left_out}
+    return _fill(target, new, [], left_out, notes=_notes(state))
+
+
 def convert_larp(state: State, target: nn.Module) -> ConversionReport:
     """Fills a `LarpModel` from a published LARP checkpoint.
 

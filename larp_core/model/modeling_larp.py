@@ -1,4 +1,4 @@
-"""LarpModel: HTS-AT and BERT, each projected to one shared space (paper, section 3.1). A `transformers` model.
+"""LarpModel: an audio tower and BERT, each projected to one shared space (paper, section 3.1), for `transformers`.
 
 Shapes: B tracks, L caption tokens, D = projection width (256 in the paper).
 """
@@ -15,14 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoModel, PreTrainedModel
 from transformers.models.bert.modeling_bert import BertModel
-from transformers.models.clap.modeling_clap import ClapAudioModel
 from transformers.utils import ModelOutput
 
 from larp_core.errors import UserError
+from larp_core.model.audio_towers import build_tower, mel_norm_of
 from larp_core.model.configuration_larp import LarpConfig
 from larp_core.model.fusion import SelfAttentionFusion
 from larp_core.model.lexical import LexicalBag
-from larp_core.model.mel_norm import MelNorm
 
 if TYPE_CHECKING:
     from larp_core.model.processing_larp import LarpProcessor
@@ -55,10 +54,7 @@ class LarpModel(PreTrainedModel):
 
     def __init__(self, config: LarpConfig) -> None:
         super().__init__(config)
-        self.audio_model = ClapAudioModel(config.audio_config)
-        if config.train_mel_norm:
-            encoder = self.audio_model.audio_encoder
-            encoder.batch_norm = MelNorm(config.audio_config.num_mel_bins, encoder.spec_size * encoder.freq_ratio)
+        self.audio_model = build_tower(config.audio_config, config.train_mel_norm)
         self.text_model = BertModel(config.text_config, add_pooling_layer=False)
         self.audio_norm = _norm(config.norm, config.audio_width)
         self.text_norm = _norm(config.norm, config.text_config.hidden_size)
@@ -75,10 +71,10 @@ class LarpModel(PreTrainedModel):
         self.playlist_fusion.reset()
         if self.lexical is not None:
             self.lexical.reset()
-        self.audio_model.audio_encoder.batch_norm.requires_grad_(config.train_mel_norm)
+        mel_norm_of(self.audio_model).requires_grad_(config.train_mel_norm)
 
     def pooled_audio(self, input_features: Tensor) -> Tensor:
-        """Log-mel [B, 1, 1001, 64] in dB -> HTS-AT's pooled latent [B, width].
+        """Log-mel [B, 1, 1001, 64] in dB -> the audio tower's pooled latent [B, width].
 
         Raises:
             UserError: any other shape. ClapAudioModel itself resizes or fails oddly, and a wrong rate or clip length

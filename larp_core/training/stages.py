@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -112,7 +112,7 @@ def run_stage(
     was best on validation, or those of the last one trained. With `files`, a killed run goes on from its last state."""
     training, plan = recipe.training, PLANS[stage]
     if plan.hears_only:
-        inputs = inputs.heard_only()
+        inputs, training = inputs.heard_only(), replace(training, learning_rate=recipe.co_playlist.learning_rate)
     device = processes.start(training.device).device
     with _deterministic(training.deterministic):
         model: LarpModel = _starting_model(stage, inputs, recipe, parent).to(device)
