@@ -25,6 +25,7 @@ KINDS = {
     "list_metrics": {"parquet", "markdown"},
     "slices": {"parquet", "markdown"},
     "differences": {"parquet", "markdown"},
+    "report": {"html"},
     "figure_5": {"matplotlib", "png"},
 }
 """Step: what the UI shows that it is made of."""

@@ -428,6 +428,21 @@ _STEPS = [
     ),
 ]
 
+REPORTED = ("table_1", "table_2", "table_3", "table_4", "differences", "list_metrics", "slices", "figure_3", "figure_5")
+
+_STEPS.append(
+    Step(
+        "report",
+        "One page to send around: all tables and figures, what was run, what was not and why.",
+        "larp_core.benchmark.report_page:build_report_page",
+        upstream=_after("playlists", "cold_start_split", *ALL_SCORES, *REPORTED),
+        outputs=_reports("report.html"),
+        config=lambda job: [job.recipe.name, job.recipe.summary, job.settings.is_demo],
+        external=_reports("figure_4.png"),
+        shared=True,
+    )
+)
+
 STEPS = {step.name: step for step in _STEPS}
 
 
