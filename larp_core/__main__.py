@@ -40,14 +40,9 @@ PROCESS = int(os.environ.get("RANK", "0"))
 
 def main(arguments: list[str] | None = None) -> int:
     options = vars(_parser().parse_args(arguments))
-    if options["command"] == "steps":
-        for step in STEPS.values():
-            print(f"{step.name:32} {step.summary}")
-        return 0
-    if options["command"] == "convert":
-        return _convert(options)
-    if options["command"] == "doctor":
-        return _doctor(options)
+    if options["command"] != "run":
+        commands = {"steps": _steps, "convert": _convert, "doctor": _doctor, "cell": _cell, "export": _export}
+        return commands[options["command"]](options)
     with _open_pipes() as pipes:
         _show_progress(pipes)
         try:
@@ -68,6 +63,12 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _steps(options: dict[str, Any]) -> int:
+    for step in STEPS.values():
+        print(f"{step.name:32} {step.summary}")
+    return 0
+
+
 def _convert(options: dict[str, Any]) -> int:
     from larp_core.model.published import convert_checkpoint
 
@@ -79,6 +80,44 @@ def _convert(options: dict[str, Any]) -> int:
         return 2
     print(*report.lines(), f"next: {report.next_step(str(folder))}", sep="\n")
     return 0
+
+
+def _cell(options: dict[str, Any]) -> int:
+    """Exit status 1 where the derived figure is not that of the files."""
+    from larp_core.benchmark.cell import derive_cell
+
+    try:
+        settings = _settings(options, inside_dagster=False)
+        dataset = _dataset(options["dataset"], settings)
+        wanted = (options["encoder"], options["recommender"], options["metric"], options["k"])
+        cell = derive_cell(settings.paths(dataset), settings.recipe, *wanted)
+    except UserError as error:
+        print(f"larp: {error}", file=sys.stderr)
+        return 2
+    print(*cell.lines(), sep="\n")
+    return 0 if cell.is_same else 1
+
+
+def _export(options: dict[str, Any]) -> int:
+    from larp_core.export.formats import export
+
+    try:
+        settings = _settings(options, inside_dagster=False)
+        dataset = _dataset(options["dataset"], settings)
+        report = export(settings.paths(dataset), options["format"], options["to"], options["encoder"])
+    except UserError as error:
+        print(f"larp: {error}", file=sys.stderr)
+        return 2
+    print(*report.lines(), sep="\n")
+    return 0
+
+
+def _dataset(name: str | None, settings: Settings) -> str:
+    """The named dataset, or the first one. Raises UserError where it is not configured."""
+    dataset = name or settings.datasets[0]
+    if dataset not in settings.datasets:
+        raise UserError(f"--dataset {dataset} is not among the configured ones: {', '.join(settings.datasets)}")
+    return dataset
 
 
 def _doctor(options: dict[str, Any]) -> int:
@@ -186,8 +225,23 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--dataset", help=f"{', '.join(DATASETS)}; the first configured one by default")
     run.add_argument("--shard", metavar="I/N", help="only the I-th of N shares of the work (clips)")
     doctor = commands.add_parser("doctor", help="what a run would miss: programs, disk, cookies, audio sources")
+    cell = commands.add_parser("cell", help="one figure of a table, derived again from the files on disk")
+    cell.add_argument("--dataset", help=f"{', '.join(DATASETS)}; the first configured one by default")
+    cell.add_argument(
+        "--encoder",
+        default="metadata",
+        help="as in embeddings/; `metadata` or `hybrid` for rows named by the recommender",
+    )
+    cell.add_argument("--recommender", default="ItemKNN", help="as in the tables, or the name of a row without a model")
+    cell.add_argument("--metric", choices=("recall", "ndcg"), default="recall")
+    cell.add_argument("--k", type=int, default=10)
+    export = commands.add_parser("export", help="a dataset with an encoder's vectors in another library's format")
+    export.add_argument("--dataset", help=f"{', '.join(DATASETS)}; the first configured one by default")
+    export.add_argument("--format", choices=("recbole", "coldrec", "mmrec"), required=True)
+    export.add_argument("--to", type=Path, required=True, metavar="DIR")
+    export.add_argument("--encoder", required=True, help="whose vectors are the content features, as in embeddings/")
     for variable, name in VARIABLES.items():
-        for command in (run, doctor):
+        for command in (run, doctor, cell, export):
             command.add_argument(f"--{name.replace('_', '-')}", help=f"the environment's {variable} by default")
     convert = commands.add_parser("convert", help="a published HTS-AT, LAION-CLAP or LARP checkpoint as a folder")
     convert.add_argument("checkpoint", type=Path)

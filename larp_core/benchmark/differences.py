@@ -1,4 +1,5 @@
-"""The report of paired differences: LARP's rows minus every other one, on the same playlists, with intervals."""
+"""The report of paired differences: LARP's rows, and hybrids with them, minus every other one on the same playlists,
+with intervals."""
 
 from __future__ import annotations
 
@@ -9,7 +10,16 @@ import polars as pl
 
 from larp_core.benchmark import markdown
 from larp_core.benchmark.bootstrap import bootstrap_intervals
-from larp_core.benchmark.names import DISPLAY_NAMES, ITEMKNN, ORACLE, RANDOM, dataset_title, row_name
+from larp_core.benchmark.names import (
+    DISPLAY_NAMES,
+    HYBRID_ENCODERS,
+    ITEMKNN,
+    ORACLE,
+    RANDOM,
+    dataset_title,
+    hybrid_row,
+    row_name,
+)
 from larp_core.benchmark.ranked_rows import SCORED
 from larp_core.benchmark.score_table import METRIC_LETTERS, NO_RECOMMENDER, WITHOUT_RECOMMENDER
 from larp_core.config import EvaluationConfig
@@ -18,6 +28,7 @@ from larp_core.paths import DatasetPaths
 from larp_core.steps import Job, Report
 
 OURS = ("larp_wtc", "larp_ttc", "larp_tpc", "larp_tpc_fusion")
+OUR_HYBRIDS = tuple(hybrid_row(encoder) for encoder in HYBRID_ENCODERS)
 SCHEMA = {
     "dataset": pl.String,
     "row": pl.String,
@@ -99,7 +110,7 @@ def _all_values(paths: DatasetPaths, cells: list[tuple[str, int]]) -> list[Value
             columns = {cell: part for cell, part in frame.partition_by("metric", "k", as_dict=True).items()}
             values = np.stack([columns[cell].sort("playlist_id")["value"].to_numpy() for cell in cells], axis=1)
             if file in WITHOUT_RECOMMENDER:
-                rows.append(Values(str(recommender), NO_RECOMMENDER, False, values))
+                rows.append(Values(str(recommender), NO_RECOMMENDER, recommender in OUR_HYBRIDS, values))
             else:
                 rows.append(Values(row_name(file, pretrained=pretrained), str(recommender), file in OURS, values))
     return rows

@@ -15,7 +15,7 @@ import polars as pl
 
 from larp_core.benchmark.names import DISPLAY_NAMES, dataset_title
 from larp_core.benchmark.ranked_rows import SCORED
-from larp_core.benchmark.score_table import METADATA, MISSING
+from larp_core.benchmark.score_table import MISSING
 from larp_core.files import hash_file, hash_of, write_text
 from larp_core.paths import DatasetPaths
 from larp_core.steps import Job, Report
@@ -121,7 +121,7 @@ def _missing(job: Job) -> list[str]:
     for name in SCORED:
         for dataset in job.settings.datasets:
             footer = pl.read_parquet_metadata(job.settings.paths(dataset).scores(name))
-            if name != METADATA and MISSING in footer:
+            if MISSING in footer:
                 lines.append(f"{DISPLAY_NAMES[name]}: {footer[MISSING]}")
     return list(dict.fromkeys(lines))
 
