@@ -31,10 +31,11 @@ from larp_core.benchmark.hybrid import best_on
 from larp_core.benchmark.metadata_rows import random_frame
 from larp_core.benchmark.metrics import evaluate_ranking
 from larp_core.benchmark.names import HYBRID_ALONE, HYBRID_ENCODERS, METADATA_ROWS
+from larp_core.benchmark.ranking import rank_by
 from larp_core.benchmark.rankings import Rankings, load_rankings
-from larp_core.benchmark.recommenders.itemknn import ItemKnn
-from larp_core.benchmark.recommenders.nearest_seed import NearestSeed
-from larp_core.benchmark.scores import load_inputs
+from larp_core.benchmark.recommenders.itemknn import rank
+from larp_core.benchmark.recommenders.nearest_seed import nearest_seed_score, unit_vectors
+from larp_core.benchmark.vectors import load_vectors
 from larp_core.paths import DatasetPaths
 from larp_core.recipes import SMALL_REAL
 from larp_core.settings import Settings
@@ -76,8 +77,8 @@ def measure_split(mpd: Path, folder: Path, seed: int) -> tuple[list[str], Values
     rows: Rankings = load_rankings(paths.rankings("metadata"), test) | load_rankings(paths.rankings("hybrid"), test)
     rows[BEST_HYBRID] = rows[done.report.facts["best_hybrid_on_validation"]]
     rows[BEST_METADATA] = rows[done.report.facts["best_metadata_row_on_validation"]]
-    pure = best_on(pure_lists(paths, valid, recipe.evaluation.seed), valid)
-    rows[PURE] = pure_lists(paths, test, recipe.evaluation.seed)[pure]
+    pure = best_on(pure_lists(paths, valid), valid)
+    rows[PURE] = pure_lists(paths, test)[pure]
     values = {row: {k: recall(lists[0], test, k) for k in KS} for row, lists in rows.items()}
     chance = random_frame(test, KS)
     values["random"] = {k: chance.filter(metric="recall", k=k)["value"].to_numpy() for k in KS}
@@ -91,13 +92,14 @@ def measure_split(mpd: Path, folder: Path, seed: int) -> tuple[list[str], Values
     return source_ids(paths, test), values
 
 
-def pure_lists(paths: DatasetPaths, holdouts: Holdouts, seed: int) -> Rankings:
+def pure_lists(paths: DatasetPaths, holdouts: Holdouts) -> Rankings:
     """LARP's own lists: every stage, by the mean of the seeds and by the nearest."""
-    lists = {}
+    lists, candidates = {}, holdouts.in_hash_order
     for encoder in HYBRID_ENCODERS:
-        inputs = load_inputs(paths, encoder)
-        for recommender in (ItemKnn("cosine"), NearestSeed()):
-            lists[f"{encoder}, {recommender.name}"] = recommender.fit(inputs, seed)(holdouts, CHOICE_K)[None]
+        track_ids, vectors = load_vectors(paths.embeddings(encoder))
+        nearest = nearest_seed_score(*unit_vectors(track_ids, vectors, candidates))
+        lists[f"{encoder}, mean of seeds"] = rank(holdouts, track_ids, vectors, CHOICE_K)[None]
+        lists[f"{encoder}, nearest seed"] = rank_by(holdouts, candidates, nearest, CHOICE_K)[None]
     return lists
 
 

@@ -1,7 +1,8 @@
 """The hybrid rows: an encoder's vectors and the metadata combined, with weights fitted on validation; and the same
 without an encoder, which tells what the vectors add.
 
-Which hybrid and which metadata row are compared at the end is chosen by validation too. The test split is scored once.
+Which hybrid with vectors and which metadata row are compared at the end is chosen by validation too. The test split is
+scored once.
 """
 
 from __future__ import annotations
@@ -42,9 +43,10 @@ def score_hybrids(job: Job) -> Report:
     test_lists = {row: lists[:, :, : max(ks)] for row, lists in test_lists.items()}
     frames = {row: values_of(lists, test, ks) for row, lists in test_lists.items()}
     rivals_valid = metadata_rankings(paths, valid, CHOICE_K, shrinkage)
-    best, rival = best_on(valid_lists, valid), best_on(rivals_valid, valid)
+    with_vectors = {row: lists for row, lists in valid_lists.items() if row != HYBRID_ALONE}
+    best, rival = best_on(with_vectors, valid), best_on(rivals_valid, valid)
     alone = values_of(metadata_rankings(paths, test, max(ks), shrinkage)[rival], test, ks)
-    against = [(rival, alone), *((row, frames[row]) for row in (HYBRID_ALONE,) if row != best)]
+    against = [(rival, alone), (HYBRID_ALONE, frames[HYBRID_ALONE])]
     differences = [_difference(job, best, frames[best], row, other, k) for row, other in against for k in ks]
     facts = {"best_hybrid_on_validation": best, "best_metadata_row_on_validation": rival}
     report = report_scores(job, test, write_scores(job, HYBRID, test, test_lists, frames, {}), facts)
