@@ -43,10 +43,16 @@ class TrainSet:
 
     def is_pair(self, playlists: np.ndarray, tracks: np.ndarray) -> np.ndarray:
         """Whether each track stands in each playlist: bool [B, N] for playlists [B] and tracks [N]."""
-        keys = self.playlists * self.num_tracks + self.tracks
-        wanted = playlists[:, None] * self.num_tracks + tracks[None, :]
-        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        return keys[at] == wanted
+        distinct, place = np.unique(tracks, return_inverse=True)
+        starts, ends = (np.searchsorted(self.playlists, playlists, side=side) for side in ("left", "right"))
+        sizes = ends - starts
+        rows = np.repeat(np.arange(len(playlists)), sizes)
+        own = self.tracks[np.arange(len(rows)) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)]
+        at = np.minimum(np.searchsorted(distinct, own), len(distinct) - 1)
+        is_wanted = distinct[at] == own
+        found = np.zeros((len(playlists), len(distinct)), bool)
+        found[rows[is_wanted], at[is_wanted]] = True
+        return found[:, place]
 
     def batches(self, rng: np.random.Generator, size: int, most_pairs: int) -> Iterator[np.ndarray]:
         """One epoch: each pair once in random order, or `most_pairs` of them; indices int64 [at most size]."""

@@ -127,6 +127,15 @@ def test_clcrec_partners_are_of_the_playlist() -> None:
     assert len(set(partners.tolist())) > train.num_tracks / 2
 
 
+def test_pairs_equal_a_set() -> None:
+    train = build_train_set(WORLD.inputs)
+    pairs = set(zip(train.playlists.tolist(), train.tracks.tolist(), strict=True))
+    rng = np.random.default_rng(0)
+    playlists, tracks = rng.integers(0, train.num_playlists, 30), rng.integers(0, train.num_tracks, 200)
+    expected = [[(p, t) in pairs for t in tracks.tolist()] for p in playlists.tolist()]
+    assert train.is_pair(playlists, tracks).tolist() == expected and np.any(expected)
+
+
 def test_train_set_holds_train_tracks_with_vectors_alone() -> None:
     inputs = WORLD.inputs
     seen = dataclasses.replace(
