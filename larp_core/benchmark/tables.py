@@ -202,8 +202,9 @@ def _caption(job: Job, dataset: str) -> str:
 
 def _origin(job: Job) -> str:
     model = job.recipe.model
-    towers = {"audio": model.audio.pretrained, "text": model.text.pretrained}
-    words = [f"{tower} tower {f'starts from {name}' if name else 'from scratch'}" for tower, name in towers.items()]
+    audio = {"htsat": "HTS-AT", "ast": "AST", "pann": "CNN14 (PANN)"}[model.audio.architecture]
+    towers = {f"audio tower {audio}": model.audio.pretrained, "text tower BERT": model.text.pretrained}
+    words = [f"{tower} {f'starts from {name}' if name else 'from scratch'}" for tower, name in towers.items()]
     return f"CLAP-FT and LARP: {', '.join(words)}."
 
 

@@ -19,7 +19,7 @@ from larp_core.training.state import StateFolder
 pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
 
-@pytest.mark.parametrize("stage", ["larp_wtc", "larp_ttc", "larp_tpc_fusion", "clap_ft"])
+@pytest.mark.parametrize("stage", ["larp_wtc", "larp_ttc", "larp_tpc_fusion", "clap_ft", "co_playlist"])
 def test_stages_train_on_the_gpu(stage: str) -> None:
     model, result = run_stage(stage, make_inputs(without_audio=4), RECIPE, None)
     assert model.device.type == "cuda"

@@ -191,7 +191,7 @@ def test_captions_say_how_it_was_measured(scored: Settings) -> None:
     assert text.count("the 60 test tracks but the playlist's seeds") == 2
     assert "bootstrap 95% intervals over playlists (200 resamples)" in text
     assert "one seed, 42. WMF, which DropoutNet regresses to: ALS." in text
-    assert "CLAP-FT and LARP: audio tower from scratch, text tower from scratch." in text
+    assert "CLAP-FT and LARP: audio tower HTS-AT from scratch, text tower BERT from scratch." in text
     assert str(scored.data_dir) not in text
 
 
