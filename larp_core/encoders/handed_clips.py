@@ -13,6 +13,7 @@ import polars as pl
 import soundfile
 import soxr
 
+from larp_core.audio.clips_report import first_good
 from larp_core.audio.ledger import OK
 from larp_core.encoders.catalogue import OUR_RATE_HZ
 from larp_core.errors import UserError
@@ -32,9 +33,9 @@ class Clip:
 def clips_of(paths: DatasetPaths, track_ids: np.ndarray) -> list[Clip]:
     """The clips of those of `track_ids` that have one, by ascending id; of a track with several its first."""
     names = pl.read_parquet(paths.tracks, columns=["track_id", "track_uri"])
-    rows = pl.read_parquet(paths.clips).filter((pl.col("status") == OK) & pl.col("track_id").is_in(track_ids.tolist()))
-    rows = rows.sort("track_id", "start_seconds").unique("track_id", keep="first").join(names, on="track_id")
-    rows = rows.sort("track_id").select("track_id", "track_uri", "path")
+    rows = first_good(pl.read_parquet(paths.clips))
+    rows = rows.filter((pl.col("status") == OK) & pl.col("track_id").is_in(track_ids.tolist()))
+    rows = rows.join(names, on="track_id").sort("track_id").select("track_id", "track_uri", "path")
     return [Clip(track_id, uri, paths.root / path) for track_id, uri, path in rows.iter_rows()]
 
 
