@@ -177,7 +177,8 @@ def _score_table(
         if spread := spread_table(job.settings.paths(dataset), learned, job.recipe.evaluation.ks):
             sections += ["### Standard deviation over the seeds\n", spread]
         if variants:
-            sections += [f"### {ITEMKNN} by other similarities\n", to_markdown(others)]
+            there = others.filter(pl.col("missing").is_null())
+            sections += [f"### {ITEMKNN} by other similarities\n", to_markdown(there)]
     table = pl.concat(frames)
     text = "\n".join([*sections, closing])
     return _write(job, name, table.drop("is_learned"), text, shown)

@@ -121,6 +121,7 @@ def test_table_2_has_every_encoder_under_every_recommender(scored: Settings) -> 
             assert shown.filter(metric="ndcg", k=20)["value"].to_list() == scores["value"].to_list()
     lines = [line for line in text.splitlines() if line.startswith("| LARP (TPC-fusion) ")]
     assert len(lines) == len([*RECOMMENDERS, *VARIANTS]) * 2 * 2
+    assert len([line for line in text.splitlines() if line.startswith("| MULE ")]) == len(RECOMMENDERS) * 2 * 2
     shown_rows = next(iter(report.tables.values()))
     assert [(row["row"], row["recommender"]) for row in shown_rows] == expected[: -len(below)]
 
