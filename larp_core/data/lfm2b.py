@@ -20,7 +20,7 @@ from larp_core.data.chunk import INTERACTION_SCHEMA, PLAYLIST_SCHEMA, TRACK_SCHE
 from larp_core.data.lfm_events import ID, read_plays
 from larp_core.data.parts import PartStore
 from larp_core.data.rejects import Rejects
-from larp_core.data.tsv import Column, stream_tsv
+from larp_core.data.tsv import CHUNK_BYTES, Column, on_all_cores, stream_tsv
 from larp_core.errors import UserError
 from larp_core.files import hash_of
 from larp_core.recipes import Recipe
@@ -29,7 +29,7 @@ LICENCE = "research use only: LFM-2b's terms (JKU Linz, Last.fm)"
 CITATION = "Schedl, Brandl, Lesota et al.: LFM-2b, CHIIR 2022, doi 10.1145/3498366.3505791"
 DEMO_FOLDER = "lfm2b"
 EXPECTED_FILES = "listening-events.tsv[.bz2] and tracks.tsv[.bz2] (and, where there, spotify-uris and albums)"
-READER_VERSION = "lfm 1"
+READER_VERSION = "lfm 2"
 """Raised when the same events file should give other plays."""
 EVENTS_NAME = re.compile(r"(listening[-_]events.*)\.tsv(?:\.bz2)?")
 LOOKUPS = ("tracks", "spotify-uris", "albums", "artists", "users", "listening-counts")
@@ -144,16 +144,24 @@ def _kept(plays: pl.DataFrame, good: pl.Series, files: list[Path], rejects: Reje
 
 def _lookup(path: Path, columns: tuple[Column, ...], wanted: pl.DataFrame, rejects: Rejects) -> pl.DataFrame:
     """The rows of a table whose key is in `wanted` (one column, the key), the first where a key repeats."""
+    found, lost = on_all_cores(lambda num_cores: _look_up(path, columns, wanted, num_cores))
+    rejects.extend([lost.frame()])
+    return found
+
+
+def _look_up(
+    path: Path, columns: tuple[Column, ...], wanted: pl.DataFrame, num_cores: int
+) -> tuple[pl.DataFrame, Rejects]:
     key = wanted.columns[0]
     parts = [pl.DataFrame(schema={column.name: column.dtype for column in columns})]
-    num_rows = 0
-    for frame in stream_tsv(path, columns, rejects):
+    num_rows, rejects = 0, Rejects()
+    for frame in stream_tsv(path, columns, rejects, CHUNK_BYTES, None, num_cores):
         no_key = frame[key].is_null()
         if no_key.any():
             rejects.add(path.name, NO_KEY, int(no_key.sum()), f"line {num_rows + int(no_key.to_numpy().argmax()) + 2}")
         num_rows += frame.height
         parts.append(frame.join(wanted, on=key, how="semi", maintain_order="left"))
-    return pl.concat(parts).unique(key, keep="first", maintain_order=True)
+    return pl.concat(parts).unique(key, keep="first", maintain_order=True), rejects
 
 
 def _uris(folder: Path, tracks: pl.DataFrame, rejects: Rejects) -> pl.DataFrame:

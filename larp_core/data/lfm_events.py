@@ -14,7 +14,7 @@ from larp_core.data.chunk import Schema
 from larp_core.data.hashing import hash_ids, unit_interval
 from larp_core.data.parts import Reading
 from larp_core.data.rejects import Rejects
-from larp_core.data.tsv import CHUNK_BYTES, Column, Shortcut, stream_tsv
+from larp_core.data.tsv import CHUNK_BYTES, Column, Shortcut, on_all_cores, stream_tsv
 from larp_core.errors import UserError
 
 ID = pl.UInt32
@@ -54,9 +54,13 @@ def read_plays(path: Path, config: IngestConfig) -> Reading:
     Raises:
         UserError: the file can't be read at all or lacks a column; `ingest.lfm_since` is not a date.
     """
+    return on_all_cores(lambda num_cores: _read_plays(path, config, num_cores))
+
+
+def _read_plays(path: Path, config: IngestConfig, num_cores: int) -> Reading:
     rejects, damage, users, plays = Rejects(), Rejects(), Users(config), FirstPlays()
     sieve, since, num_rows = Sieve(path.name, rejects), _since(config), 0
-    for frame in stream_tsv(path, EVENT_COLUMNS, damage, CHUNK_BYTES, _shortcut(path)):
+    for frame in stream_tsv(path, EVENT_COLUMNS, damage, CHUNK_BYTES, _shortcut(path), num_cores):
         events = frame.with_columns(row=pl.int_range(num_rows, num_rows + frame.height))
         num_rows += frame.height
         events = sieve.keep(events, pl.col("user_id").is_not_null() & pl.col("track_id").is_not_null(), UNREADABLE_ID)

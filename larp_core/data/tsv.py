@@ -10,16 +10,18 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import indexed_bzip2
 import polars as pl
 from tqdm import tqdm
 
+from larp_core.data.bytes_of_files import CarefulSource, DamagedError, ParallelSource, PlainSource, Source
 from larp_core.data.rejects import Rejects
 from larp_core.errors import UserError
 
 Buffer = bytes | memoryview
+Result = TypeVar("Result")
 
 CHUNK_BYTES = 2 << 20
 """Small, so that a block is parsed while it is in the cache."""
@@ -36,6 +38,14 @@ class Column:
     dtype: type[pl.DataType]
     aliases: tuple[str, ...] = ()
     required: bool = True
+
+
+def on_all_cores(read: Callable[[int], Result]) -> Result:
+    """`read(num_cores)` with all cores, and again with one where a bz2 turns out damaged: that one stops in time."""
+    try:
+        return read(os.cpu_count() or 1)
+    except DamagedError:
+        return read(1)
 
 
 @dataclass(frozen=True)
@@ -56,19 +66,21 @@ def stream_tsv(
     rejects: Rejects,
     chunk_bytes: int = CHUNK_BYTES,
     shortcut: Shortcut | None = None,
+    num_cores: int = 1,
 ) -> Iterator[pl.DataFrame]:
     """Yields frames of the wanted columns, one row for each line after the header, in file order.
 
     A line ends at LF; a CR at the end of a field is taken off. Quotes are data, bytes that aren't UTF-8 become U+FFFD,
     a row with too few fields has nulls, further fields are ignored, an empty field is null, and so is an absent
     optional column. A line longer than `MAX_LINE_BYTES` counts as empty. Where the file is cut off or damaged, all
-    lines before that place are yielded, and the broken one is a reject.
+    lines before that place are yielded (of a bz2 all but 256 bytes), and the broken one is a reject.
 
     Raises:
         UserError: the file can't be opened, is empty, lacks a required column, or is damaged before its first row.
+        DamagedError: a bz2 is damaged and `num_cores` is above one, see `on_all_cores`. Forget the frames till then.
     """
     with (
-        _open(path) as source,
+        _open(path, num_cores) as source,
         tqdm(desc=path.name, unit="B", total=source.num_bytes, **_SCALE) as progress,
         contextlib.closing(_ahead(_line_blocks(source, chunk_bytes))) as blocks,
     ):
@@ -153,7 +165,7 @@ def _parse(text: bytes, num_columns: int, bound: dict[str, int], columns: tuple[
         return scan("utf8-lossy")
 
 
-def _line_blocks(source: _Source, chunk_bytes: int) -> Iterator[list[Buffer]]:
+def _line_blocks(source: Source, chunk_bytes: int) -> Iterator[list[Buffer]]:
     """Blocks of whole lines, each about `chunk_bytes` long and ending in LF, in pieces that are yet to be joined."""
     rest, too_long = b"", False
     while block := source.read(chunk_bytes):
@@ -181,62 +193,21 @@ def _ahead(blocks: Iterator[list[Buffer]]) -> Generator[list[Buffer]]:
         fetcher.shutdown(cancel_futures=True)
 
 
-class _Source:
-    """The bytes of a file, unpacked. After damage, `read` gives what is sound before it, and `damage` says what it was.
-
-    Attributes:
-        num_bytes: of the file as it lies on disk.
-        position: how many of these have been read. Kept here, since the decoder can't be asked from another thread.
-    """
-
-    def __init__(self, raw: Any, num_bytes: int, packed: Any = None) -> None:
-        self._raw, self._packed = raw, packed
-        self._num_read = 0
-        self._buffer = bytearray()
-        self._step = 0
-        self.position = 0
-        self.num_bytes = num_bytes
-        self.damage = ""
-
-    def read(self, num_bytes: int) -> bytes:
-        """The next bytes, at most `num_bytes`, none at the end."""
-        if len(self._buffer) != num_bytes:
-            self._buffer = bytearray(num_bytes)
-        step = self._step or num_bytes
-        while step:
-            try:
-                num = self._raw.readinto(memoryview(self._buffer)[:step]) or 0
-            except (OSError, EOFError, RuntimeError, ValueError) as error:
-                # The decoder gives nothing of a read that ends in damage: ask for less, down to the last sound byte.
-                self.damage = "cut off or damaged (" + " ".join(str(error).split()) + ")"
-                step //= 8
-                self._step = step
-                if step:
-                    self._raw.seek(self._num_read)
-                continue
-            self._num_read += num
-            self.position = max(self.position, self._place())
-            return bytes(memoryview(self._buffer)[:num])
-        return b""
-
-    def _place(self) -> int:
-        if self._packed is None:
-            return self._num_read
-        return int(self._packed.tell_compressed()) // 8  # in bits; 0 after the end
-
-
 @contextlib.contextmanager
-def _open(path: Path) -> Iterator[_Source]:
+def _open(path: Path, num_cores: int) -> Iterator[Source]:
     try:
         with path.open("rb", buffering=0) as handle:
-            num_bytes = path.stat().st_size
             if path.suffix != ".bz2":
-                yield _Source(handle, num_bytes)
+                yield PlainSource(handle)
                 return
             magic = handle.read(3)
+            handle.seek(0)
+            if magic == b"BZh" and num_cores == 1:
+                yield CarefulSource(handle)
+                return
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); replace the file or allow reading it") from None
     if magic != b"BZh":  # the parallel decoder reads such a file as an empty one
         raise UserError(f"{path}: not a bz2 file; copy it again, or take .bz2 off the name if it is plain text")
-    with indexed_bzip2.open(str(path), parallelization=os.cpu_count() or 1) as packed:
-        yield _Source(packed.raw, num_bytes, packed)
+    with indexed_bzip2.open(str(path), parallelization=num_cores) as packed:
+        yield ParallelSource(packed, path)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from larp_core.data import tsv
 from larp_core.data.rejects import Rejects
-from larp_core.data.tsv import Column, stream_tsv
+from larp_core.data.tsv import Column, on_all_cores, stream_tsv
 from larp_core.errors import UserError
 
 QUIET = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -54,9 +54,12 @@ def write(folder: Path, raw: bytes, packed: bool) -> Path:
 
 
 def read(path: Path, chunk_bytes: int = tsv.CHUNK_BYTES) -> tuple[list[tuple], pl.DataFrame]:
-    rejects = Rejects()
-    rows = [row for frame in stream_tsv(path, COLUMNS, rejects, chunk_bytes) for row in frame.iter_rows()]
-    return rows, rejects.frame()
+    def work(num_cores: int) -> tuple[list[tuple], pl.DataFrame]:
+        rejects = Rejects()
+        frames = stream_tsv(path, COLUMNS, rejects, chunk_bytes, None, num_cores)
+        return [row for frame in frames for row in frame.iter_rows()], rejects.frame()
+
+    return on_all_cores(work)
 
 
 def naive(raw: bytes) -> list[tuple]:
