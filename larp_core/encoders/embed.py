@@ -91,9 +91,10 @@ def _write_missing(job: Job, encoder: Encoder, why: str) -> Report:
 
 
 def has_missing_weights(job: Job) -> bool:
-    """Whether weights that the user has named were not found last time; a hub may answer now."""
+    """Whether weights that the user or the recipe has named were not found last time; a hub may answer now."""
     encoder, path = CATALOGUE[job.encoder], job.paths.embeddings(job.encoder)
-    is_named = any(getattr(job.settings, name) for name in (encoder.weights, encoder.command) if name)
+    named = [getattr(job.settings, name) for name in (encoder.weights, encoder.command) if name]
+    is_named = any(named) or bool(encoder.weights and getattr(job.recipe.encoders, encoder.weights, None))
     return is_named and path.exists() and MISSING in pl.read_parquet_metadata(path)
 
 
