@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import polars as pl
 import pytest
 import torch
 from encoder_world import NUM_TRACKS, SILENT, UNNAMED, write_tracks
+from training_world import RECIPE
 from transformers import AutoTokenizer, ClapConfig, ClapFeatureExtractor, ClapModel
 
 from larp_core.audio.mels import load_mels
+from larp_core.config import EncodersConfig
 from larp_core.encoders.checked import checked_footer
 from larp_core.encoders.clap_pt import MAX_TOKENS, load_clap
 from larp_core.encoders.embed import embed_tracks, has_missing_weights
@@ -86,6 +89,10 @@ def test_nothing_named_is_missing_and_a_hub_that_does_not_answer_is_asked_again(
     assert frame.is_empty() and footer["missing"].startswith(
         "weights not found: someone/clap: We couldn't connect; set"
     )
+    assert has_missing_weights(job)
+    by_recipe = dataclasses.replace(RECIPE, encoders=EncodersConfig(clap_pt="someone/clap"))
+    job = Job(step_named("embeddings/clap_pt"), write_tracks(tmp_path, by_recipe), "mpd")
+    assert embed_tracks(job).facts["missing"].startswith("weights not found: someone/clap")
     assert has_missing_weights(job)
 
 
