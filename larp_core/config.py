@@ -366,8 +366,6 @@ class ReportConfig:
 
     Attributes:
         seed_counts: numbers of seeds that recommenders are shown in place of all; playlists with fewer take no part.
-        neighbour_counts: the |J| that figure 4 trains the last stage with.
     """
 
     seed_counts: tuple[int, ...] = (1, 5, 10, 30, 100)
-    neighbour_counts: tuple[int, ...] = (1, 5, 10, 30)

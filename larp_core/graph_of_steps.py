@@ -18,6 +18,10 @@ FUSED = ("larp_tpc_fusion",)
 FIGURE_3_ENCODERS = ("bert", "htsat", "larp_wtc", "larp_ttc", "larp_tpc", "larp_tpc_fusion")
 """The panels of the paper's figure 3, which are the rows of its table 3."""
 
+SENSITIVE_ENCODER = "larp_tpc_fusion"
+NEIGHBOUR_COUNTS = (1, 5, 10, 30)
+"""Figure 4: the |J| that the encoder is trained with."""
+
 TRANSFER_ENCODER = "larp_tpc_fusion"
 TRANSFER_FROM, TRANSFER_TO = "mpd", "lfm"
 """Table 4: what is trained on the one dataset and run on the other."""
@@ -116,6 +120,33 @@ def _trained(encoder: Encoder) -> Step:
         upstream=_after(*data, *([parent] if parent else [])),
         outputs=lambda job: [job.paths.model(encoder.name)],
         config=_training_config,
+        torch=True,
+    )
+
+
+def neighbours_of(job: Job) -> int:
+    """|J| of a step `sensitivity/j_<J>`."""
+    return int(job.encoder.removeprefix("j_"))
+
+
+def _sensitivity_config(job: Job) -> dict[str, Any]:
+    training = asdict(job.recipe.training) | {"epochs": job.recipe.training.epochs_of(SENSITIVE_ENCODER)}
+    for name in ("device", "save_every_steps", "save_every_minutes", "num_neighbours"):
+        del training[name]
+    return {"model": asdict(job.recipe.model), "training": training, "evaluation": asdict(job.recipe.evaluation)}
+
+
+def _sensitivity(count: int) -> Step:
+    """Stage 3 once more with another number of tracks for a playlist; not a part of `train_all`."""
+    parent = TRAINED[SENSITIVE_ENCODER].parent
+    assert parent is not None
+    return Step(
+        f"sensitivity/j_{count}",
+        f"Stage 3 with fusion trained with {count} tracks for a playlist, and what that gives.",
+        "larp_core.training.sensitivity:train_with_neighbours",
+        upstream=_after("captions", "mels", "cold_start_split", "interaction_graph", parent),
+        outputs=lambda job: [job.paths.sensitivity(f"j_{count}")],
+        config=_sensitivity_config,
         torch=True,
     )
 
@@ -427,6 +458,19 @@ _STEPS = [
         shared=True,
     ),
 ]
+
+_STEPS += [_sensitivity(count) for count in NEIGHBOUR_COUNTS]
+_STEPS.append(
+    Step(
+        "figure_4",
+        "Paper figure 4: Recall@10 against the number of tracks that stand for a playlist in stage 3's training.",
+        "larp_core.benchmark.figure_4:build_figure_4",
+        upstream=_after(*(f"sensitivity/j_{count}" for count in NEIGHBOUR_COUNTS)),
+        outputs=_reports("figure_4.png", "figure_4.parquet"),
+        config=lambda job: [asdict(job.recipe.evaluation), job.recipe.training.num_neighbours],
+        shared=True,
+    )
+)
 
 REPORTED = ("table_1", "table_2", "table_3", "table_4", "differences", "list_metrics", "slices", "figure_3", "figure_5")
 

@@ -191,6 +191,10 @@ class DatasetPaths:
         """This dataset's tracks by an encoder that was trained on the dataset `source`."""
         return self.root / "embeddings" / f"{encoder}_from_{source}.parquet"
 
+    def sensitivity(self, name: str) -> Path:
+        """Scores of a model that was trained for figure 4 alone."""
+        return self.root / "sensitivity" / f"{name}.parquet"
+
     def scores(self, encoder: str) -> Path:
         return self.root / "scores" / f"{encoder}.parquet"
 

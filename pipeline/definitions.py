@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import benchmark, checks, ingest, training
+from assets import benchmark, checks, ingest, sensitivity, training
 from larp_core.errors import UserError
 from larp_core.graph_of_steps import jobs_of
 from larp_core.settings import Settings, settings_from
@@ -27,7 +27,7 @@ def build_definitions(
     """
     settings = settings or settings_from()
     steps = jobs_of(settings)
-    assets = [*ingest.build(steps), *training.build(steps), *benchmark.build(steps)]
+    assets = [*ingest.build(steps), *training.build(steps), *benchmark.build(steps), *sensitivity.build(steps)]
     return dg.Definitions(
         assets=assets,
         asset_checks=[

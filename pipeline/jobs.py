@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import benchmark, training
+from assets import benchmark, sensitivity, training
 from larp_core.settings import Settings
 
 TRAIN_ALL = "train_all"
@@ -17,7 +17,7 @@ PRELOADED = ["pipeline.definitions", "dagster._core.storage.sqlite_storage"]
 
 
 def jobs_for(settings: Settings) -> list[Any]:
-    """`ingest`, one job per training stage, `benchmark`, and `train_all`, which is everything.
+    """`ingest`, one job per training stage, `benchmark`, `train_all`, which is everything but `sensitivity`.
 
     They are typed Any because Dagster doesn't export their class.
     """
@@ -42,7 +42,16 @@ def jobs_for(settings: Settings) -> list[Any]:
             dg.AssetSelection.groups(*groups, benchmark.REPORTS),
             "Embeddings, scores and tables of the encoders that have been trained.",
         ),
-        job(TRAIN_ALL, dg.AssetSelection.all(), "Everything, from raw files to trained models, tables and figures."),
+        job(
+            TRAIN_ALL,
+            dg.AssetSelection.all() - sensitivity.own_assets(settings),
+            "Everything, from raw files to trained models, tables and figures, but for figure 4.",
+        ),
+        job(
+            sensitivity.JOB,
+            sensitivity.own_assets(settings),
+            "Figure 4: stage 3 of a trained LARP once more for each number of tracks that stand for a playlist.",
+        ),
     ]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets import sensitivity
 from larp_core.files import hash_of
 from larp_core.settings import DATASETS_WITH_AUDIO, FOLDER_VARIABLES, Settings
 from pipeline.jobs import TRAIN_ALL
@@ -39,7 +40,8 @@ def new_files(settings: Settings, assets: list[dg.AssetsDefinition]) -> dg.Senso
         changed = [(folder, first) for folder, first in watched if found[str(folder)] != seen.get(str(folder), {})]
         if not changed:
             return dg.SkipReason(f"No new or changed file in {', '.join(str(folder) for folder, _ in watched)}.")
-        selection = dg.AssetSelection.assets(*(key for _, first in changed for key in first)).downstream()
+        read_by = dg.AssetSelection.assets(*(key for _, first in changed for key in first))
+        selection = read_by.downstream() - sensitivity.own_assets(settings)
         request = dg.RunRequest(
             run_key=hash_of([seen, found]),
             asset_selection=sorted(selection.resolve(assets)),

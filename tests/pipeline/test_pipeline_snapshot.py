@@ -30,11 +30,13 @@ def shape_of(settings: Settings) -> str:
         f"schedule {s.name}: {s.cron_schedule}, {s.job_name}, {s.default_status.name}" for s in repository.schedule_defs
     ]
     sensors = [f"sensor {s.name}: {s.job_name}, {s.default_status.name}" for s in repository.sensor_defs]
-    jobs = []
+    jobs, everything = [], [spec.key.to_user_string() for spec in definitions.resolve_all_asset_specs()]
     for job in repository.get_all_jobs():
         if not job.name.startswith("__"):
             keys = sorted(key.to_user_string() for key in job.asset_layer.executable_asset_keys)
-            listed = ["everything"] if len(keys) == len(assets) else keys
+            apart = [key for key in everything if key not in keys and ("sensitivity" in key or key == "figure_4")]
+            is_all = len(keys) + len(apart) == len(everything)
+            listed = [f"everything but {len(apart)} of sensitivity"] if is_all else keys
             jobs.append("\n    ".join([f"job {job.name}", *listed]))
     groups = (assets, checks, jobs, schedules, sensors)
     return "\n\n".join("\n".join(sorted(line.rstrip() for line in group)) for group in groups) + "\n"
