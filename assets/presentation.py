@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from larp_core.memo import Finished
 
 SHOWN_DIGITS = 4
 MAX_TABLE_ROWS = 60
+MARKDOWN_SIGNS = re.compile(r"[\\\\|<&\[*`~]|(?<![^\W_])_|_(?![^\W_])")
+"""What would make a song's name a link, a picture that a browser fetches, or half a table."""
+
 MAX_PICTURE_BYTES = 300_000
 """A picture is stored in the event log with its asset, and the UI loads it with every page that lists the asset."""
 
@@ -79,7 +83,7 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.{SHOWN_DIGITS}g}"
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return MARKDOWN_SIGNS.sub(r"\\\g<0>", " ".join(str(value).splitlines()))
 
 
 def _picture(path: Path) -> dg.MetadataValue:

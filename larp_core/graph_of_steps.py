@@ -313,6 +313,7 @@ _STEPS = [
         upstream=lambda settings: ["metadata", *(["clips"] if settings.recipe.caption.needs_clips else [])],
         outputs=lambda job: [job.paths.captions],
         config=_recipe("caption"),
+        version=2,
     ),
     Step(
         "mels",

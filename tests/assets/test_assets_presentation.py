@@ -1,9 +1,12 @@
 """What a person sees of a finished step."""
 
 import base64
+import html
+import re
 from pathlib import Path
 
 import dagster as dg
+import mistune
 import numpy as np
 import pytest
 from hypothesis import given
@@ -80,7 +83,20 @@ def test_a_long_table_says_how_much_it_hides() -> None:
 def test_no_cell_breaks_the_table(rows: list[dict[str, object]]) -> None:
     lines = markdown_table(rows).split("\n")
     assert len(lines) == len(rows) + 2
-    assert all(line.replace("\\|", "").count("|") == 3 for line in lines)
+    assert all(line.replace("\\\\", "").replace("\\|", "").count("|") == 3 for line in lines)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("![x](http://host/x.png)", "[here](http://host)", "<img src=x>", "*NSYNC*", "_x_", "a|b", "a\\|b", "C:\\new"),
+        *("`code`", "~~gone~~", "not_found", "&amp;", "مرحبا", "🎸", 'say "hi"', "a\r\nb"),
+    ],
+)
+def test_a_songs_name_is_text_and_stays_as_it_is(name: str) -> None:
+    page = mistune.create_markdown(plugins=["table", "strikethrough"], escape=True)(markdown_table([{"name": name}]))
+    cells = re.findall(r"<td>(.*?)</td>", page, re.DOTALL)
+    assert [html.unescape(cell) for cell in cells] == [" ".join(name.splitlines())]
 
 
 def test_a_notebook_is_shown_where_it_lies(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from larp_core.audio.configured import configured_sources, paced
 from larp_core.audio.downloads import DownloadOptions, UrlList, YtDlp
 from larp_core.audio.ledger import Entry, Ledger, now, read_entries
 from larp_core.audio.pacing import Paced
-from larp_core.audio.sources import LocalFolder
+from larp_core.audio.sources import LocalFolder, Track
 from larp_core.config import AcquireConfig
 from larp_core.files import write_json
 from larp_core.steps import Job
@@ -144,6 +144,21 @@ def test_a_rate_limit_pauses_the_source_and_all_is_got_in_the_end(
     assert [entry.attempts for entry in entries.values()] == [2, 2, 1, 1]
     assert "urls is paused until" in caplog.text and "429" in caplog.text
     assert (job.settings.shared.audio_sources / "urls.json").exists()
+
+
+def test_a_pause_of_a_run_that_was_killed_is_told_by_the_next_and_kept(
+    job: Job, server: HostileServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    use(monkeypatch, job, server, {uri: f"/429/{uri}.mp3" for uri in URIS})
+    server.headers = {"Retry-After": "2"}
+    server.refusals_left = {f"/429/{uri}.mp3": int(uri == URIS[0]) for uri in URIS}
+    with acquire.configured_sources(job, []) as [source]:
+        source.fetch(Track(0, URIS[0]), tmp_path)  # all that the first run has left is the file of its pause
+    [refused_at] = server.refused_at
+    acquire_audio(job)
+    assert "urls is paused until" in caplog.messages[0] and "429" in caplog.messages[0]
+    assert min(at for at in server.asked_at if at > refused_at) >= refused_at + 1.9
+    assert {entry.status for entry in read_entries(job.paths.ledger).values()} == {"ok"}
 
 
 def test_a_pause_holds_in_every_process(job: Job, server: HostileServer, monkeypatch: pytest.MonkeyPatch) -> None:
