@@ -76,8 +76,10 @@ GROUP BY t.split ORDER BY tracks DESC, t.split
 def build_graph(job: Job) -> Report:
     """Writes graph.duckdb beside its place and renames it, so that readers never meet a half-built file."""
     with atomic_path(job.paths.graph) as partial:
-        report = _build(job.paths, partial)
-    return report
+        try:
+            return _build(job.paths, partial)
+        finally:
+            partial.with_name(f"{partial.name}.wal").unlink(missing_ok=True)
 
 
 def _build(paths: DatasetPaths, target: Path) -> Report:
@@ -97,6 +99,9 @@ def _build(paths: DatasetPaths, target: Path) -> Report:
         sound = _rows(connection, SOUND_BY_SPLIT)
         connection.execute(POPULAR)
         pairs = _rows(connection, TOP_PAIRS, [NUM_EXAMPLES])
+        connection.execute(
+            "CHECKPOINT"
+        )  # closing does it too, but on a full disk it leaves half a graph without a word
     return Report(
         num_rows=counts["num_interactions"],
         facts=counts,

@@ -19,7 +19,7 @@ _PRESSING = "|".join(
     (
         rf"{_REST}\b(?:{_WORDS})\b{_REST}",
         rf"(?:recorded )?live(?: (?:at|from|in|on|session|acoustic)\b{_REST}|[ /,]*\d{{4}})?",
-        rf"(?:feat|ft|featuring)\b{_REST}",
+        rf"(?:feat|ft|featuring|with)\b{_REST}",
         rf"from [\"“'‘]{_REST}",
         "acoustic|demo|instrumental|single|clean|original",
     )

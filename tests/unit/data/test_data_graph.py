@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import resource
 from collections import Counter
 
 import duckdb
@@ -214,3 +215,21 @@ def test_a_rebuilt_graph_replaces_the_old_one_while_it_is_read(graph_job):
         assert reader.execute("SELECT count(*) FROM interactions").fetchone() == before
     assert [path.name for path in graph_job.paths.root.glob("*.duckdb*")] == ["graph.duckdb"]
     assert not list(graph_job.paths.root.glob(".*partial*"))
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.7, 0.95])
+def test_a_graph_that_does_not_fit_is_no_graph(tmp_path, run_steps, share):
+    rng = np.random.default_rng(3)
+    write_slice(tmp_path / "mpd", 0, [mpd_playlist(pid, rng.permutation(900)[:80].tolist()) for pid in range(80)])
+    job = run_steps("interaction_graph", tmp_path / "mpd")
+    num_bytes = job.paths.graph.stat().st_size
+    job.paths.graph.unlink()
+    before, limits = sorted(job.paths.root.iterdir()), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(num_bytes * share), limits[1]))
+    try:
+        with pytest.raises(duckdb.Error, match="File too large"):
+            job.work()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert sorted(job.paths.root.iterdir()) == before
+    assert job.work().num_rows > 0 and sorted(job.paths.root.iterdir()) == sorted([*before, job.paths.graph])

@@ -18,6 +18,8 @@ from larp_core.data.twins import find_twins, superfluous
 SAME_SONGS = (
     ("Yesterday", "yesterday (Live)", "Yesterday - Remastered 2009", "YESTERDAY [2011 Remaster]", "Yesterday – Mono"),
     ("Umbrella", "Umbrella (feat. JAY-Z)", "Umbrella ft. Jay-Z - Radio Edit", "Umbrella [Explicit]"),
+    ("Lust for Life", "Lust For Life (with The Weeknd)", "Lust for Life [With The Weeknd] - Live"),
+    ("Quit Playing Games (With My Heart)", "Quit Playing Games (With My Heart) - Radio Edit"),
     ("Song (Part 2)", "Song, Pt. 2", "Song - Part 2 / Remastered 2009", "Song (Part 2) [Live at Wembley]"),
     ("Song (Part 1)", "Song, Part 1 - Deluxe Edition"),
     ("(I Can't Get No) Satisfaction - Mono Version", "(I Can’t Get No) Satisfaction"),
