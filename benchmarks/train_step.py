@@ -52,7 +52,7 @@ PEAK_TFLOPS_BF16 = {"H200": 989.0, "H100": 989.0, "A100": 312.0, "L40S": 362.0, 
 
 @dataclass(frozen=True)
 class World:
-    """Tracks with mels, captions and MP3s, and a graph of which every track has partners."""
+    """Tracks with mels, captions and MP3s, and a graph in which all are partners."""
 
     data: TrackData
     graph: TrainGraph
@@ -77,15 +77,14 @@ def make_world(folder: Path, num_tracks: int) -> World:
         mels=mels,
         caption_groups=PAPER.training.caption_groups,
     )
-    return World(data, random_graph(num_tracks, max(num_tracks // 4, 2), min(60, num_tracks // 2)), files)
+    return World(data, random_graph(num_tracks, 1, num_tracks), files)
 
 
 def random_graph(num_tracks: int, num_playlists: int, length: int) -> TrainGraph:
     rng = np.random.default_rng(1)
-    members = [rng.choice(num_tracks, length, replace=False) for _ in range(num_playlists)]
-    members.append(np.arange(num_tracks))  # every track has a partner
-    playlists = np.repeat(np.arange(len(members)), [len(m) for m in members]).astype(np.int32)
-    return make_train_graph(playlists, np.concatenate(members).astype(np.int32))
+    members = np.stack([rng.choice(num_tracks, length, replace=False) for _ in range(num_playlists)])
+    playlists = np.repeat(np.arange(num_playlists), length).astype(np.int32)
+    return make_train_graph(playlists, members.ravel().astype(np.int32))
 
 
 class WaitMeter:

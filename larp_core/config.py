@@ -175,8 +175,8 @@ class AudioTowerConfig:
     overlap by three eighths (published: 12 layers, 12 heads, 768, 16). `"pann"` is CNN14, whose six blocks begin with
     `width` channels (published: 64) and give 32 times as many numbers. Neither has windows.
 
-    With `train_mel_norm` off the scale and shift of the batch norm over mel bins stay one and zero: 128 numbers
-    whose gradient is half of a small tower's backward pass, since it runs through the resizing of the spectrogram.
+    With `train_mel_norm` off the scale and shift of the batch norm over mel bins stay one and zero: 128 numbers that
+    small towers do without (what learning them costs: `larp_core.model.mel_norm`).
     `pretrained` is a hub name or folder of CLAP or its audio tower, or a checkpoint file of HTS-AT, LAION-CLAP or LARP;
     for an AST a hub name or folder of one; for CNN14 its published checkpoint file, or a folder of `Cnn14`.
     """
@@ -253,7 +253,8 @@ class TrainingConfig:
             numbers are the same but for rounding, and a full-size text tower has less padding to work on.
         gradient_accumulation: batches whose gradients are averaged into one step; each is contrasted by itself.
         gradient_checkpointing: layers are computed again in the backward pass, for less memory and a third more time.
-        deterministic: only algorithms that repeat to the bit. Slower on a GPU, where HTS-AT needs `train_mel_norm` off.
+        deterministic: only algorithms that repeat to the bit. Slower on a GPU; on several, HTS-AT needs
+            `train_mel_norm` off.
         device: `auto` takes a GPU where there is one.
         save_every_steps, save_every_minutes: how often an epoch under way is saved; each epoch's end always is.
     """

@@ -50,6 +50,18 @@ def test_a_run_on_the_gpu_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
 
 
+def test_the_mel_norm_learns_in_deterministic_mode() -> None:
+    """HTS-AT's own order would go back through a bicubic resizing, which has no algorithm that repeats."""
+    audio = dataclasses.replace(RECIPE.model.audio, train_mel_norm=True)
+    recipe = dataclasses.replace(
+        RECIPE,
+        model=dataclasses.replace(RECIPE.model, audio=audio),
+        training=dataclasses.replace(RECIPE.training, deterministic=True),
+    )
+    first, second = (run_stage("larp_wtc", make_inputs(), recipe, None)[0] for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+
+
 def test_gpu_and_cpu_agree_on_features() -> None:
     inputs = make_inputs()
     model, _ = run_stage("larp_wtc", inputs, RECIPE, None)
