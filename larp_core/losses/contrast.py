@@ -12,6 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+LONG_QUEUE = 4_096
+"""From here on batch and queue are multiplied apart: the queue is not copied beside the batch for every softmax, and no
+gradient is computed for it. A short one is quicker in one product."""
+
 QueuePositives = Literal["negative", "masked"]
 
 
@@ -20,20 +24,27 @@ class Keys:
     """The columns of a contrast.
 
     Attributes:
-        vectors: unit vectors [C, D].
+        vectors: unit vectors [C, D], without those of `queue`.
         positives: bool [B, C].
         takes_part: bool [B, C]; False columns are left out of the softmax.
         log_weights: [B, C], added to the logits; None counts every column once.
+        queue: unit vectors of the last columns, where they stand apart.
     """
 
     vectors: Tensor
     positives: Tensor
     takes_part: Tensor
     log_weights: Tensor | None = None
+    queue: Tensor | None = None
+
+    def similarities(self, queries_BD: Tensor) -> Tensor:
+        """Cosines [B, C] of queries that are unit vectors."""
+        in_batch_BN = queries_BD @ self.vectors.T
+        return in_batch_BN if self.queue is None else torch.cat([in_batch_BN, queries_BD @ self.queue.T], dim=1)
 
     def without(self, left_out_BN: Tensor) -> Keys:
         """The first N columns take no part where `left_out_BN` says so, and are no positives."""
-        kept_BC = F.pad(~left_out_BN, (0, self.vectors.shape[0] - left_out_BN.shape[1]), value=True)
+        kept_BC = F.pad(~left_out_BN, (0, self.takes_part.shape[1] - left_out_BN.shape[1]), value=True)
         return replace(self, positives=self.positives & kept_BC, takes_part=self.takes_part & kept_BC)
 
 
@@ -56,10 +67,12 @@ def make_keys(
     queue_part_BQ = queue_valid_Q.expand_as(queue_related_BQ)
     if queue_positives == "masked":
         queue_part_BQ = queue_part_BQ & ~queue_related_BQ
+    is_long = len(queue_QD) >= LONG_QUEUE
     return Keys(
-        vectors=torch.cat([batch_CD, queue_QD]),
+        vectors=batch_CD if is_long else torch.cat([batch_CD, queue_QD]),
         positives=torch.cat([batch_related_BC & batch_part_BC, torch.zeros_like(queue_related_BQ)], dim=1),
         takes_part=torch.cat([batch_part_BC, queue_part_BQ], dim=1),
+        queue=queue_QD if is_long else None,
     )
 
 
@@ -83,7 +96,7 @@ def contrast(
     if not counts_B.any():
         return queries_BD.sum() * 0.0
     takes_part_BC = keys.takes_part[counts_B]
-    logits_BC = queries_BD[counts_B] @ keys.vectors.T / temperature
+    logits_BC = keys.similarities(queries_BD[counts_B]) / temperature
     if keys.log_weights is not None:
         logits_BC = logits_BC + keys.log_weights[counts_B]
     logits_BC = logits_BC.masked_fill(~takes_part_BC, float("-inf"))
@@ -104,5 +117,5 @@ def momentum_soft_labels(queries_BD: Tensor, keys: Keys, temperature: Tensor | f
     if weight == 0.0:
         return None
     with torch.no_grad():
-        logits_BC = queries_BD @ keys.vectors.T / temperature
+        logits_BC = keys.similarities(queries_BD) / temperature
         return weight * logits_BC.masked_fill(~keys.takes_part, float("-inf")).softmax(1).nan_to_num(0.0)

@@ -36,7 +36,7 @@ def weigh_by_text(keys: Keys, similarity_BQ: Tensor, known_BQ: Tensor, text: Tex
 
     Columns without one, and queries without one, count once.
     """
-    num_batch = keys.vectors.shape[0] - similarity_BQ.shape[1]
+    num_batch = keys.takes_part.shape[1] - similarity_BQ.shape[1]
     takes_part_BC = keys.takes_part.clone()
     if text.twins is not None:
         takes_part_BC[:, num_batch:] &= ~(known_BQ & (similarity_BQ >= text.twins))

@@ -12,11 +12,15 @@ from hypothesis import strategies as st
 from loss_batches import make_batch, make_features
 from torch.nn import functional as F
 
+from larp_core.losses import contrast as contrast_module
 from larp_core.losses.contrast import Keys, contrast, momentum_soft_labels
 from larp_core.losses.encoded import EncodedBatch, Features
+from larp_core.losses.hard_negatives import TextHardness
 from larp_core.losses.tpc import track_playlist_contrast
 from larp_core.losses.ttc import track_track_contrast
 from larp_core.losses.wtc import within_track_contrast
+
+HARD = TextHardness(hardness=3.0, twins=0.6)
 
 
 def unit(*values: float) -> torch.Tensor:
@@ -78,6 +82,23 @@ def test_label_smoothing_is_the_library_one_over_the_columns_that_take_part(smoo
     logits = queries @ vectors[:4].T / 0.1
     theirs = F.cross_entropy(logits, torch.arange(3), label_smoothing=smoothing)
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, dict(queue_positives="masked"), dict(mask_false_negatives=True), dict(text=HARD)]
+)
+def test_a_long_queue_multiplied_apart_gives_the_same_losses_and_gradients(
+    options: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for long in (10_000, 1):
+        monkeypatch.setattr(contrast_module, "LONG_QUEUE", long)
+        batch, _ = make_batch(seed=17, missing=0.3, soft_label_weight=0.4, **options)
+        playlist = make_features(np.random.default_rng(1), batch.num_pairs, 6)
+        losses = within_track_contrast(batch), track_track_contrast(batch), track_playlist_contrast(batch, playlist)
+        torch.stack(losses).sum().backward()
+        found.append((torch.stack(losses).detach(), batch.online.audio.grad, batch.online.text.grad))
+    assert all(torch.allclose(together, apart, atol=1e-12) for together, apart in zip(*found, strict=True))
 
 
 def test_only_online_features_receive_a_gradient() -> None:
