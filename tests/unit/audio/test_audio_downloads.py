@@ -123,7 +123,8 @@ def test_a_trickle_is_cut_off_in_time(server: HostileServer, tmp_path: Path) -> 
 
 
 def test_a_packed_page_is_not_unpacked_without_end(server: HostileServer, tmp_path: Path) -> None:
-    outcome = ask(server, "/bomb/page", tmp_path)
+    patient = replace(CONFIG, download_seconds=60.0, socket_timeout_seconds=60.0)  # a busy server packs it for seconds
+    outcome = ask(server, "/bomb/page", tmp_path, replace(LOOPBACK, acquire=patient))
     assert (outcome.status, outcome.path) == ("not_found", None)
 
 
