@@ -99,9 +99,8 @@ def _build(paths: DatasetPaths, target: Path) -> Report:
         sound = _rows(connection, SOUND_BY_SPLIT)
         connection.execute(POPULAR)
         pairs = _rows(connection, TOP_PAIRS, [NUM_EXAMPLES])
-        connection.execute(
-            "CHECKPOINT"
-        )  # closing does it too, but on a full disk it leaves half a graph without a word
+        # Closing does this too, but on a full disk that leaves half a graph without a word.
+        connection.execute("CHECKPOINT")
     return Report(
         num_rows=counts["num_interactions"],
         facts=counts,
