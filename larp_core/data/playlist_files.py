@@ -87,7 +87,7 @@ def parse_csv(content: bytes, file: str) -> WrittenTable:
     try:
         header = [name.strip().lower() for name in next(rows, [])]
         if missing := [name for name in CSV_COLUMNS if name not in header]:
-            found = ",".join(header)[:100]
+            found = " ".join(",".join(header).split())[:100]
             raise UserError(
                 f"{file}, line 1: no column '{missing[0]}' in the header ({found}); make it 'playlist,track'"
             )

@@ -91,3 +91,10 @@ def test_csv_is_what_the_standard_library_writes(rows):
     table = parse_csv(text.getvalue().encode(), "playlists.csv")
     read = [(name, entry.text) for name, written in table.playlists.items() for entry in written.entries]
     assert sorted(read) == sorted((name.strip(), track.strip()) for name, track in rows)
+
+
+@pytest.mark.parametrize("header", [b'"play\nlist",track', b'playlist,"tr\r\nack', b"\x0cplay\x85list"])
+def test_a_mangled_header_is_refused_in_one_line(header):
+    with pytest.raises(UserError, match=r"^music, line 1: no column '(playlist|track)' in the header") as caught:
+        parse_csv(header + b"\na,b\n", "music")
+    assert len(str(caught.value).splitlines()) == 1
