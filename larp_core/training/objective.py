@@ -6,6 +6,7 @@ Stage 1 is WTC, stage 2 adds TTC, stage 3 adds TPC (paper, equations 7 to 9); CL
 from __future__ import annotations
 
 import abc
+import copy
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -225,7 +226,7 @@ class LarpObjective(Objective):
             online=online,
             keys=online if config.batch_keys == "online" else slow,
             momentum=slow,
-            queue=self.queue,
+            queue=copy.deepcopy(self.queue),  # it is filled anew before the backward pass, which may need the old one
             playlists=torch.from_numpy(draw.playlists).to(device),
             co_occurs=lambda left, right: self._relation(self.graph.co_occurs, left, right),
             contains=lambda left, right: self._relation(self.graph.contains, left, right),

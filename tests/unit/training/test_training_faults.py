@@ -217,6 +217,14 @@ def test_checkpointed_layers_and_deterministic_mode_change_nothing() -> None:
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+@pytest.mark.parametrize("stage", ["larp_wtc", "larp_tpc_fusion"])
+def test_a_long_queue_trains_as_a_short_one(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands apart from the batch, and is filled between the forward and the backward pass."""
+    short = losses_of(stage, epochs=((stage, 2),), learning_rate=1e-5)
+    monkeypatch.setattr("larp_core.losses.contrast.LONG_QUEUE", 1)
+    assert losses_of(stage, epochs=((stage, 2),), learning_rate=1e-5) == pytest.approx(short, abs=1e-4)
+
+
 @pytest.mark.parametrize("stage", ["larp_ttc", "clap_ft"])
 def test_grouped_captions_change_nothing(stage: str) -> None:
     inputs = make_inputs(without_text=3)
