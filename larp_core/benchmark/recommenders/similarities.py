@@ -31,14 +31,33 @@ def prepare(similarity: Similarity, vectors: np.ndarray, is_train: np.ndarray) -
     if not is_train.any():
         raise UserError(f"evaluation.similarity {similarity}: no train track has a vector; choose cosine or dot")
     centred = vectors - vectors[is_train].mean(axis=0)
-    return centred if similarity == "centred" else centred @ _whitening(centred[is_train])
+    return centred if similarity == "centred" else _whitened(centred, is_train)
 
 
-def _whitening(centred: np.ndarray) -> np.ndarray:
-    """[D, kept]: each column one principal direction, divided by its deviation."""
-    from sklearn.covariance import ledoit_wolf
+def _whitened(centred: np.ndarray, is_train: np.ndarray) -> np.ndarray:
+    """[M, at most D], turned some way or other, which no product of two vectors shows."""
+    from sklearn.covariance import ledoit_wolf_shrinkage
 
-    covariance, _ = ledoit_wolf(centred, assume_centered=True)
+    train = centred[is_train]
+    shrinkage = ledoit_wolf_shrinkage(train, assume_centered=True)
+    floor = shrinkage * np.square(train).mean()
+    if len(train) < train.shape[1]:
+        return _whitened_thin(centred, train, shrinkage, floor)
+    covariance = (1 - shrinkage) * (train.T @ train / len(train)) + floor * np.eye(train.shape[1])
     variances, directions = np.linalg.eigh(covariance)
     kept = variances > SMALLEST_VARIANCE * variances.max()
-    return directions[:, kept] / np.sqrt(variances[kept])
+    return centred @ (directions[:, kept] / np.sqrt(variances[kept]))
+
+
+def _whitened_thin(centred: np.ndarray, train: np.ndarray, shrinkage: float, floor: float) -> np.ndarray:
+    """The same for fewer train tracks than dimensions, without a matrix of D x D, which takes minutes at 8,640.
+
+    Outside the space of the train tracks every direction has the variance `floor`.
+    """
+    _, lengths, directions = np.linalg.svd(train, full_matrices=False)
+    variances = (1 - shrinkage) * np.square(lengths) / len(train) + floor
+    inside = centred @ directions.T
+    kept = variances > SMALLEST_VARIANCE * variances.max()
+    if floor <= SMALLEST_VARIANCE * variances.max():
+        return inside[:, kept] / np.sqrt(variances[kept])
+    return centred / np.sqrt(floor) + (inside * (1 / np.sqrt(variances) - 1 / np.sqrt(floor))) @ directions

@@ -82,3 +82,12 @@ def test_more_dimensions_than_train_tracks_stay_finite() -> None:
 def test_variants_carry_their_similarity_in_the_name() -> None:
     assert ItemKnn("cosine").name == "ItemKNN"
     assert ItemKnn("dot", is_variant=True).name == "ItemKNN (dot)"
+
+
+def test_fewer_train_tracks_than_dimensions_are_whitened_by_the_same_covariance() -> None:
+    from sklearn.covariance import LedoitWolf
+
+    vectors = (np.random.default_rng(4).normal(size=(60, 80)) * np.linspace(3.0, 0.2, 80)).astype(np.float64)
+    prepared, centred = prepare("whitened", vectors, TRAIN), vectors - vectors[TRAIN].mean(axis=0)
+    covariance = LedoitWolf(assume_centered=True).fit(centred[TRAIN]).covariance_
+    assert prepared @ prepared.T == pytest.approx(centred @ np.linalg.inv(covariance) @ centred.T, rel=1e-6, abs=1e-6)
