@@ -25,7 +25,7 @@ from larp_core.config import (
     TrainingConfig,
     WorldConfig,
 )
-from larp_core.config_recommenders import (
+from larp_core.config.recommenders import (
     ClcrecConfig,
     DropoutNetConfig,
     FittingConfig,

@@ -19,7 +19,7 @@ from larp_core.benchmark.names import CLCREC
 from larp_core.benchmark.recommenders.learned import Batch, ColdStartModel, fit_model, mlp
 from larp_core.benchmark.recommenders.recommender import Inputs, Ranker
 from larp_core.benchmark.recommenders.train_set import TrainSet
-from larp_core.config_recommenders import ClcrecConfig, FittingConfig
+from larp_core.config.recommenders import ClcrecConfig, FittingConfig
 
 FIRST_DEVIATION = 0.1
 

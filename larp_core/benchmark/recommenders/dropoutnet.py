@@ -17,7 +17,7 @@ from larp_core.benchmark.names import DROPOUTNET
 from larp_core.benchmark.recommenders.learned import Batch, ColdStartModel, fit_model, mlp
 from larp_core.benchmark.recommenders.recommender import Inputs, Ranker
 from larp_core.benchmark.recommenders.train_set import TrainSet
-from larp_core.config_recommenders import DropoutNetConfig, FittingConfig
+from larp_core.config.recommenders import DropoutNetConfig, FittingConfig
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from larp_core.benchmark.metrics import evaluate_ranking
 from larp_core.benchmark.ranking import hash_order, rank_by, rows_of
 from larp_core.benchmark.recommenders.recommender import Inputs, Ranker
 from larp_core.benchmark.recommenders.train_set import TrainSet, build_train_set, standardised
-from larp_core.config_recommenders import FittingConfig
+from larp_core.config.recommenders import FittingConfig
 from larp_core.errors import UserError
 
 VALIDATION_K = 10

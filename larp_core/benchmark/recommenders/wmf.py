@@ -12,7 +12,7 @@ import polars as pl
 
 from larp_core.benchmark.recommenders.factors import Factors, write_factors
 from larp_core.benchmark.split_statistics import playlist_members
-from larp_core.config_recommenders import WmfConfig
+from larp_core.config.recommenders import WmfConfig
 from larp_core.errors import UserError
 from larp_core.steps import Job, Report
 

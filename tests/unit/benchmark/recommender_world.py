@@ -10,7 +10,7 @@ from larp_core.benchmark.holdouts import Holdouts
 from larp_core.benchmark.recommenders.factors import Factors
 from larp_core.benchmark.recommenders.recommender import Inputs, Pairs
 from larp_core.benchmark.recommenders.wmf import factorise
-from larp_core.config_recommenders import WmfConfig
+from larp_core.config.recommenders import WmfConfig
 
 TASTE, NOISE, LENGTH = 6, 12, 16
 SIZES = {"train": (300, 120), "valid": (160, 40), "test": (160, 60)}

@@ -15,7 +15,7 @@ from larp_core.benchmark.recommenders.itemknn import ItemKnn
 from larp_core.benchmark.recommenders.learned import Batch
 from larp_core.benchmark.recommenders.recommender import Inputs, Pairs, Recommender
 from larp_core.benchmark.recommenders.train_set import build_train_set, standardised
-from larp_core.config_recommenders import ClcrecConfig, DropoutNetConfig, FittingConfig
+from larp_core.config.recommenders import ClcrecConfig, DropoutNetConfig, FittingConfig
 from larp_core.errors import UserError
 
 WORLD = planted_world()

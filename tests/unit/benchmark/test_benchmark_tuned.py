@@ -24,7 +24,7 @@ from larp_core.benchmark.recommenders.tuned import (
     Tuned,
 )
 from larp_core.config import SIMILARITIES
-from larp_core.config_recommenders import ClcrecConfig, DropoutNetConfig, FittingConfig
+from larp_core.config.recommenders import ClcrecConfig, DropoutNetConfig, FittingConfig
 from larp_core.errors import UserError
 from larp_core.recipes import SMOKE
 

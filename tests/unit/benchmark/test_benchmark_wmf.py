@@ -8,7 +8,7 @@ import pytest
 
 from larp_core.benchmark.recommenders.factors import load_factors
 from larp_core.benchmark.recommenders.wmf import als, factorise, fit_wmf, sgd, sgd_step
-from larp_core.config_recommenders import WmfConfig
+from larp_core.config.recommenders import WmfConfig
 from larp_core.errors import UserError
 from larp_core.files import write_parquet
 from larp_core.graph_of_steps import STEPS
