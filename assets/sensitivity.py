@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.factory import asset_of
-from larp_core.graph_of_steps import NEIGHBOUR_COUNTS
+from larp_core.graph.encoders import NEIGHBOUR_COUNTS
 from larp_core.settings import Settings
 from larp_core.steps import Job
 

@@ -20,7 +20,8 @@ from larp_core.benchmark.score_table import MISSING, WITHOUT_RECOMMENDER
 from larp_core.benchmark.tables import TABLE_2_ENCODERS
 from larp_core.benchmark.vectors import load_vectors
 from larp_core.errors import UserError
-from larp_core.graph_of_steps import ALL_SCORES, FUSED
+from larp_core.graph.benchmark import ALL_SCORES
+from larp_core.graph.encoders import FUSED
 from larp_core.paths import DatasetPaths
 from larp_core.recipes import Recipe
 

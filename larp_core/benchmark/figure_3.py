@@ -20,7 +20,7 @@ from larp_core.benchmark.ranking import rows_of
 from larp_core.benchmark.vectors import load_vectors
 from larp_core.data.hashing import hash_ids
 from larp_core.files import write_parquet
-from larp_core.graph_of_steps import FIGURE_3_ENCODERS
+from larp_core.graph.benchmark import FIGURE_3_ENCODERS
 from larp_core.paths import DatasetPaths
 from larp_core.steps import Job, Report
 

@@ -14,7 +14,7 @@ from larp_core.benchmark.bootstrap import bootstrap_intervals
 from larp_core.benchmark.figures import save_figure
 from larp_core.benchmark.names import DISPLAY_NAMES, dataset_title
 from larp_core.files import write_parquet
-from larp_core.graph_of_steps import NEIGHBOUR_COUNTS, SENSITIVE_ENCODER
+from larp_core.graph.encoders import NEIGHBOUR_COUNTS, SENSITIVE_ENCODER
 from larp_core.steps import Job, Report
 
 matplotlib.use("Agg")

@@ -17,7 +17,7 @@ from larp_core.benchmark.rankings import load_rankings
 from larp_core.benchmark.score_table import NO_RECOMMENDER, WITHOUT_RECOMMENDER
 from larp_core.benchmark.split_statistics import playlist_members
 from larp_core.config import EvaluationConfig
-from larp_core.graph_of_steps import ALL_SCORES
+from larp_core.graph.benchmark import ALL_SCORES
 from larp_core.paths import DatasetPaths
 
 SCORED = tuple(name.removeprefix("scores/") for name in ALL_SCORES)

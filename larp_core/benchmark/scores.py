@@ -32,7 +32,7 @@ from larp_core.config import EvaluationConfig
 from larp_core.encoders.checked import checked_footer
 from larp_core.errors import UserError
 from larp_core.files import write_parquet
-from larp_core.graph_of_steps import fuses_playlists
+from larp_core.graph.encoders import fuses_playlists
 from larp_core.paths import DatasetPaths
 from larp_core.steps import Job, Report
 

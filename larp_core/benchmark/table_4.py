@@ -24,7 +24,7 @@ from larp_core.benchmark.score_table import Row, collect, metadata_row, missing_
 from larp_core.benchmark.scores import summarise
 from larp_core.benchmark.vectors import load_vectors
 from larp_core.files import write_parquet, write_text
-from larp_core.graph_of_steps import TRANSFER_ENCODER, TRANSFER_FROM, TRANSFER_TO, has_transfer
+from larp_core.graph.benchmark import TRANSFER_ENCODER, TRANSFER_FROM, TRANSFER_TO, has_transfer
 from larp_core.paths import DatasetPaths
 from larp_core.steps import Job, Report
 

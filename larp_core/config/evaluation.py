@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 Similarity = Literal["dot", "cosine", "centred", "whitened"]
-
-
 SIMILARITIES: tuple[Similarity, ...] = ("dot", "cosine", "centred", "whitened")
 """What ItemKNN may mean by "near", see `larp_core.benchmark.recommenders.similarities`."""
 

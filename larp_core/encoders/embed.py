@@ -13,7 +13,7 @@ from larp_core.encoders.catalogue import CATALOGUE, Encoder
 from larp_core.encoders.embedded import Embedded, WeightsNotFound
 from larp_core.errors import UserError
 from larp_core.files import write_parquet
-from larp_core.graph_of_steps import fuses_playlists
+from larp_core.graph.encoders import fuses_playlists
 from larp_core.steps import Job, Report
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from larp_core.benchmark.holdouts import load_holdouts
 from larp_core.benchmark.recommenders.itemknn import evaluate_itemknn
 from larp_core.encoders.catalogue import TRAINED
 from larp_core.files import write_parquet
-from larp_core.graph_of_steps import SENSITIVE_ENCODER, neighbours_of
+from larp_core.graph.encoders import SENSITIVE_ENCODER, neighbours_of
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.steps import Job, Report
 from larp_core.training import processes

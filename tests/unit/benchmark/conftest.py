@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from benchmark_world import write_embeddings, write_missing, write_names, write_split, write_training
 
-from larp_core.encoders.catalogue import CATALOGUE
-from larp_core.graph_of_steps import ENCODERS, STEPS, TRAINED
+from larp_core.encoders.catalogue import CATALOGUE, ENCODERS, TRAINED
+from larp_core.graph_of_steps import STEPS
 from larp_core.paths import DatasetPaths
 from larp_core.settings import Settings, make_settings
 from larp_core.steps import Job

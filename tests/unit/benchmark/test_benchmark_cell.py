@@ -7,7 +7,8 @@ from larp_core.__main__ import main
 from larp_core.benchmark.cell import derive_cell
 from larp_core.errors import UserError
 from larp_core.files import write_parquet
-from larp_core.graph_of_steps import ALL_SCORES, STEPS
+from larp_core.graph.benchmark import ALL_SCORES
+from larp_core.graph_of_steps import STEPS
 from larp_core.settings import Settings
 from larp_core.steps import Job
 

@@ -12,7 +12,8 @@ from sklearn.decomposition import PCA
 
 from larp_core.benchmark.figure_3 import draw_playlist, main_axes, pair_cosine
 from larp_core.benchmark.holdouts import load_holdouts
-from larp_core.graph_of_steps import FIGURE_3_ENCODERS, STEPS
+from larp_core.graph.benchmark import FIGURE_3_ENCODERS
+from larp_core.graph_of_steps import STEPS
 from larp_core.settings import Settings
 from larp_core.steps import Job
 

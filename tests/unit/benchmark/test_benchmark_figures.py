@@ -6,8 +6,9 @@ import matplotlib.image
 import pytest
 
 from larp_core.benchmark.figures import PARENTS, STYLES, build_figure_5, read_curves
+from larp_core.encoders.catalogue import TRAINED
 from larp_core.files import hash_file
-from larp_core.graph_of_steps import STEPS, TRAINED
+from larp_core.graph_of_steps import STEPS
 from larp_core.settings import Settings
 from larp_core.steps import Job
 

@@ -12,8 +12,9 @@ from larp_core.benchmark.markdown import table
 from larp_core.benchmark.names import DISPLAY_NAMES
 from larp_core.benchmark.split_statistics import homogeneity, playlist_members
 from larp_core.benchmark.tables import TABLE_2_ENCODERS
+from larp_core.encoders.catalogue import ENCODERS
 from larp_core.files import hash_file, write_parquet
-from larp_core.graph_of_steps import ENCODERS, STEPS
+from larp_core.graph_of_steps import STEPS
 from larp_core.settings import Settings
 from larp_core.steps import Job, Report
 
