@@ -65,8 +65,8 @@ def list_values(
 
 def coverage(ranked: np.ndarray, num_candidates: int, ks: Sequence[int]) -> np.ndarray:
     """Share of the candidates that stand among the first K of at least one list: float64 [len(ks)]."""
-    shown = [np.unique(ranked[:, :k]) for k in ks]
-    return np.array([(tracks != NO_TRACK).sum() for tracks in shown]) / num_candidates
+    shown = [np.sort(ranked[:, :k], axis=None) for k in ks]
+    return np.array([np.count_nonzero(np.diff(tracks, prepend=NO_TRACK)) for tracks in shown]) / num_candidates
 
 
 def similarity_values(ranked: np.ndarray, track_ids: np.ndarray, vectors: np.ndarray, ks: Sequence[int]) -> np.ndarray:

@@ -6,11 +6,14 @@ Recall divides by the number of targets, the ideal DCG is that of min(targets, K
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
 METRICS = ("recall", "ndcg")
+TABLE_CELLS = 4_000_000
+"""Up to so many pairs of playlist and track, hits are looked up in a table of all of them."""
 
 Values = dict[str, np.ndarray]
 """`recall` and `ndcg`, each float64 [P, len(ks)]: one row a playlist, one column a K."""
@@ -86,4 +89,5 @@ def _hits(ranked: np.ndarray, targets: Sequence[np.ndarray]) -> np.ndarray:
     # Pairs (playlist, track) as one number; ids are shifted by one so that the filler -1 is 0 and matches nothing.
     base = int(max(tracks.max(), ranked.max())) + 2
     pairs = np.arange(len(targets))[:, None] * base + (ranked.astype(np.int64) + 1)
-    return np.isin(pairs, rows * base + tracks + 1)
+    kind: Literal["table"] | None = "table" if len(targets) * base < TABLE_CELLS else None
+    return np.isin(pairs, rows * base + tracks + 1, kind=kind)

@@ -72,8 +72,7 @@ def rank(
     sizes = check_vectors(track_ids, vectors)
     candidates = holdouts.in_hash_order
     rows = rows_of(track_ids, candidates)
-    known = np.flatnonzero(rows >= 0)
-    searched = _searched(vectors, rows[known], sizes, unit=unit)
+    searched = _searched(vectors, rows, sizes, unit=unit)
     owners = np.repeat(np.arange(len(holdouts.seeds)), [len(s) for s in holdouts.seeds])
     columns = rows_of(candidates, np.concatenate([*holdouts.seeds, np.empty(0, np.int32)]))
     has_vector = rows[columns] >= 0
@@ -81,9 +80,10 @@ def rank(
     queries, filled = _directions(vectors, owners_known, rows[columns_known], len(holdouts.seeds))
     if playlists is not None:
         queries = playlists.of(holdouts.playlist_ids, queries)
-    left_out = owners_known, np.searchsorted(known, columns_known)
-    best, _ = nearest(queries, searched, left_out, k)
-    places = np.where(best == NOBODY, len(candidates), np.append(known, 0)[best])
+    number = np.empty(len(candidates), np.int64)
+    number[searched.names] = np.arange(len(searched.names))
+    best, _ = nearest(queries, searched, (owners_known, number[columns_known]), k)
+    places = np.where(best == NOBODY, len(candidates), best)
     _fill(places, owners, columns, filled, np.flatnonzero(rows < 0), len(candidates))
     return np.append(candidates, NO_TRACK).astype(np.int32)[places]
 
@@ -106,11 +106,19 @@ def check_vectors(track_ids: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 
 def _searched(vectors: np.ndarray, rows: np.ndarray, sizes: np.ndarray, *, unit: bool) -> Vectors:
     """Candidates' vectors of length one, or divided by the greatest length among them, so that products with unit
-    vectors order as inner products do, within [-1, 1]."""
-    own = sizes[rows]
+    vectors order as inner products do, within [-1, 1]. They are named by their place in the order of ties.
+
+    Args:
+        rows: int64 [N], each candidate's row in `vectors`, -1 where it has none.
+    """
+    place_of = np.full(len(vectors), NOBODY, np.int64)
+    known = np.flatnonzero(rows >= 0)
+    place_of[rows[known]] = known
+    own_rows = np.flatnonzero(place_of != NOBODY)
+    own = sizes[own_rows]
     divisors = own if unit else np.full(len(own), own.max(initial=0.0))
     scale = np.divide(1.0, divisors, out=np.zeros(len(own)), where=divisors > 0)
-    return Vectors(vectors, rows, scale, longest=1.0)
+    return Vectors(vectors, own_rows, scale, place_of[own_rows], longest=1.0)
 
 
 def _directions(
@@ -124,7 +132,7 @@ def _directions(
     sums = np.zeros((num_playlists, vectors.shape[1]))
     ends = np.searchsorted(owners, np.arange(num_playlists + 1))
     for playlist, (start, end) in enumerate(pairwise(ends)):
-        sums[playlist] = vectors[rows[start:end]].astype(np.float64).sum(axis=0)
+        vectors.take(rows[start:end], axis=0).astype(np.float64).sum(axis=0, out=sums[playlist])
     norms = np.linalg.norm(sums, axis=1, keepdims=True)
     return np.divide(sums, norms, out=np.zeros_like(sums), where=norms > 0), np.diff(ends) > 0
 

@@ -26,8 +26,11 @@ def sizes(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def cosines(table: np.ndarray, rows: np.ndarray) -> Vectors:
-    size = lengths(table)[rows]
-    return Vectors(table, rows, np.divide(1.0, size, out=np.zeros_like(size), where=size > 0), 1.0)
+    """Vectors named by their place in `rows`."""
+    names = np.argsort(rows)
+    size = lengths(table)[rows[names]]
+    scale = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)
+    return Vectors(table, rows[names], scale, names, 1.0)
 
 
 def slow_nearest(queries: np.ndarray, vectors: Vectors, left_out: list[tuple[int, int]], k: int) -> list[list[int]]:
@@ -38,7 +41,7 @@ def slow_nearest(queries: np.ndarray, vectors: Vectors, left_out: list[tuple[int
         for i, row in enumerate(vectors.rows):
             if (number, i) not in left_out:
                 product = float(query @ vectors.table[row].astype(np.float64))
-                scores[i] = round(product * float(vectors.scale[i]), 9)
+                scores[int(vectors.names[i])] = round(product * float(vectors.scale[i]), 9)
         best = sorted(scores, key=lambda i: (-scores[i], i))[:k]
         found.append(best + [NOBODY] * (k - len(best)))
     return found
@@ -83,7 +86,24 @@ def test_differences_below_single_precision_still_decide(spread: float) -> None:
     assert (np.diff(scores, axis=1) <= 0).all()
 
 
+@pytest.mark.parametrize("gap", [0, 1])
+@pytest.mark.parametrize("size", [1.0, 1e-30, 1e30])
+def test_a_whole_table_a_part_and_one_with_gaps_are_searched_alike(gap: int, size: float) -> None:
+    """Fewer queries than dimensions: a table without gaps is multiplied as it lies, unless its lengths are extreme."""
+    rng = np.random.default_rng(4)
+    table = (size * rng.uniform(0.01, 100, (90, 1)) * rng.normal(size=(90, 12))).astype(np.float32)
+    table[::9] = 0.0
+    table[40:50] = table[20:30]
+    queries = rng.normal(size=(5, 12)) / 12
+    pairs = [(query, i) for query in range(5) for i in range(query, 40, 3)]
+    for rows in (np.arange(90), np.arange(30, 80), np.delete(np.arange(90), [3, 50])[:: 1 + gap]):
+        vectors = cosines(table, rng.permutation(rows))
+        found, _ = nearest(queries, vectors, columns_of(pairs), 30)
+        assert found.tolist() == slow_nearest(queries, vectors, pairs, 30)
+
+
 def test_nothing_to_search_gives_nobody() -> None:
-    empty = Vectors(np.empty((0, 3), np.float32), np.empty(0, np.int64), np.empty(0), 1.0)
+    nothing = np.empty(0, np.int64)
+    empty = Vectors(np.empty((0, 3), np.float32), nothing, np.empty(0), nothing, 1.0)
     found, scores = nearest(np.ones((2, 3)), empty, columns_of([]), 4)
     assert (found == NOBODY).all() and np.isneginf(scores).all()
