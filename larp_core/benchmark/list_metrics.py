@@ -125,10 +125,9 @@ def _key_recall(listed: np.ndarray, owners: np.ndarray, wanted: np.ndarray, ks: 
         goals[owners[own] - start, wanted[own]] = True
         goals[:, UNKNOWN] = False  # the last column stands for unknown keys
         num_goals[start : start + step] = goals.sum(axis=1)
-        lines = np.arange(len(part))
-        for place in range(part.shape[1]):
-            found[start : start + step, place] = goals[lines, part[:, place]]
-            goals[lines, part[:, place]] = False
+        lines, places = np.nonzero(np.take_along_axis(goals, part, axis=1))
+        _, first = np.unique(lines * size + part[lines, places], return_index=True)
+        found[start + lines[first], places[first]] = 1.0
     found = np.cumsum(found, axis=1)[:, np.array(ks) - 1]
     return np.divide(found, num_goals[:, None], out=np.full(found.shape, np.nan), where=num_goals[:, None] > 0)
 
