@@ -80,7 +80,7 @@ def similarity_values(ranked: np.ndarray, track_ids: np.ndarray, vectors: np.nda
     values = np.full((len(ranked), len(ks)), np.nan)
     for start in range(0, len(ranked) if len(vectors) else 0, PLAYLISTS_AT_ONCE):
         own = slice(start, start + PLAYLISTS_AT_ONCE)
-        taken = vectors[rows[own]]
+        taken = vectors.take(rows[own], axis=0)
         sizes = np.sqrt(np.einsum("pkd,pkd->pk", taken, taken))
         counted = (rows[own] >= 0) & (sizes > 0)
         scale = np.divide(1.0, sizes, out=np.zeros_like(sizes), where=counted)
@@ -125,7 +125,7 @@ def _key_recall(listed: np.ndarray, owners: np.ndarray, wanted: np.ndarray, ks: 
         goals[owners[own] - start, wanted[own]] = True
         goals[:, UNKNOWN] = False  # the last column stands for unknown keys
         num_goals[start : start + step] = goals.sum(axis=1)
-        lines, places = np.nonzero(np.take_along_axis(goals, part, axis=1))
+        lines, places = np.divmod(np.flatnonzero(np.take_along_axis(goals, part, axis=1)), part.shape[1])
         _, first = np.unique(lines * size + part[lines, places], return_index=True)
         found[start + lines[first], places[first]] = 1.0
     found = np.cumsum(found, axis=1)[:, np.array(ks) - 1]

@@ -145,8 +145,9 @@ def _short_list(approximate: np.ndarray, worst: np.ndarray, slack: np.ndarray, k
     reached = np.partition(maxima, num_groups - k, axis=1)[:, num_groups - k] if num_groups >= k else -np.inf
     # What is left out scores minus infinity and must stay below every threshold.
     threshold = np.maximum(np.maximum(reached, worst) - slack, np.finfo(np.float32).min).astype(np.float32)
-    rows, which = np.nonzero(maxima >= threshold[:, None])
-    pair, within = np.nonzero(groups[rows, :, which] >= threshold[rows, None])
+    # One flat search and a division take a fraction of the time of `nonzero` in two dimensions.
+    rows, which = np.divmod(np.flatnonzero(maxima >= threshold[:, None]), num_groups)
+    pair, within = np.divmod(np.flatnonzero(groups[rows, :, which] >= threshold[rows, None]), GROUP)
     return rows[pair], within * num_groups + which[pair]
 
 
