@@ -16,7 +16,7 @@ import numpy as np
 from larp_core.benchmark.ranking import NO_TRACK, rows_of
 
 UNKNOWN = -1
-PLAYLISTS_AT_ONCE = 32
+PLAYLISTS_AT_ONCE = 64
 TABLE_CELLS = 1_000_000
 
 
@@ -124,7 +124,7 @@ def _key_recall(listed: np.ndarray, owners: np.ndarray, wanted: np.ndarray, ks: 
         goals = np.zeros((len(part), size), bool)
         goals[owners[own] - start, wanted[own]] = True
         goals[:, UNKNOWN] = False  # the last column stands for unknown keys
-        num_goals[start : start + step] = goals.sum(axis=1)
+        num_goals[start : start + step] = goals.view(np.uint8).sum(axis=1, dtype=np.uint32)  # twice as fast as of bools
         lines, places = np.divmod(np.flatnonzero(np.take_along_axis(goals, part, axis=1)), part.shape[1])
         _, first = np.unique(lines * size + part[lines, places], return_index=True)
         found[start + lines[first], places[first]] = 1.0
