@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -58,8 +58,8 @@ class Shard:
 def shards_of(track_uris: list[str], count: int | None = None) -> list[Shard]:
     """Each track's shard; as many shards as keep them small where no `count` is given."""
     count = count or max(1, -(-len(track_uris) // TRACKS_PER_SHARD))
-    numbers = hash_ids(track_uris, 0, "shard of clips") % np.uint64(count)
-    return [Shard(number + 1, count) for number in numbers.tolist()]
+    shards = [Shard(number, count) for number in range(1, count + 1)]
+    return [shards[index] for index in (hash_ids(track_uris, 0, "shard of clips") % np.uint64(count)).tolist()]
 
 
 class ClipShards:
@@ -104,4 +104,5 @@ class ClipShards:
 
 
 def frame_of(clips: Iterable[Clip]) -> pl.DataFrame:
-    return pl.DataFrame([asdict(clip) for clip in clips], schema=SCHEMA)
+    rows = list(clips)
+    return pl.DataFrame({name: [getattr(clip, name) for clip in rows] for name in SCHEMA}, schema=SCHEMA)

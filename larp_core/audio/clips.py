@@ -8,10 +8,9 @@ clip says what to be wary of. A track's clips are numbered from 0 by `clip_index
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -21,7 +20,7 @@ from larp_core.audio.clip_shards import FORMAT_KEY, SCHEMA, ClipShards, Shard, f
 from larp_core.audio.clips_report import report_of
 from larp_core.audio.cutting import CUTTER_VERSION, Clip, Cut, make_cutter, without_file
 from larp_core.audio.decode import Measured
-from larp_core.audio.ledger import OK, Entry, read_entries
+from larp_core.audio.ledger import OK, Entry, entries_of, read_rows
 from larp_core.audio.names import clip_file
 from larp_core.audio.offsets import NoClip, starts_of_clips
 from larp_core.audio.workers import Crashed, map_in_processes
@@ -34,8 +33,17 @@ from larp_core.steps import Job, Report
 
 __all__ = ["SCHEMA", "build_clips", "build_shard", "has_clips_to_cut"]
 
-Plan = list[tuple[Shard, Clip | Cut]]
-"""What is to be done: cuts, and rows that say why there is nothing to cut."""
+Plan = tuple[Shard, list[Clip | Cut]]
+"""What is to be done for a shard: cuts, and rows that say why there is nothing to cut."""
+
+
+@dataclass
+class Outcomes:
+    """What a shard under way has come to, by the path of the clip's file, and how many cuts are still to come."""
+
+    shard: Shard
+    clips: dict[str, Clip]
+    num_waiting: int
 
 
 def build_clips(job: Job) -> Report:
@@ -48,19 +56,19 @@ def build_clips(job: Job) -> Report:
         UserError: the recipe's offsets are those of the published lists, and there are none; no clip a track.
     """
     paths, listed = job.paths, _listed_starts(job)
-    entries = list(read_entries(paths.ledger).values())
+    ledger = read_rows(paths.ledger)
     shards = ClipShards(paths, _format_of(job.recipe.clip))
-    plan: Plan = []
-    for entry, shard in zip(entries, shards_of([entry.track_uri for entry in entries]), strict=True):
-        plan += [(shard, planned) for planned in _plan(entry, job, listed.get(entry.track_uri))]
-    clips, num_cut = _carry_out(plan, shards.finished_clips() | shards.outcomes(), shards, job)
-    frame = frame_of(sorted(clips, key=lambda clip: (clip.track_id, clip.clip_index)))
+    plans = (_plan(shard, rows, job, listed) for shard, rows in _by_shard(ledger))
+    frame, num_cut = _carry_out(
+        plans, shards.finished_clips() | shards.outcomes(), shards, job, _num_clips(ledger, job)
+    )
     write_parquet(frame, paths.clips, metadata={FORMAT_KEY: shards.clip_format})
     shards.remove()
     facts: dict[str, Any] = {"num_cut_now": num_cut}
     if job.recipe.clip.offsets == "paper_lists":
-        facts["num_not_in_paper_lists"] = sum(entry.status == OK and entry.track_uri not in listed for entry in entries)
-    return report_of(frame, entries, paths, facts)
+        uris = ledger.filter(pl.col("status") == OK)["track_uri"]
+        facts["num_not_in_paper_lists"] = sum(uri not in listed for uri in uris)
+    return report_of(frame, ledger, paths, facts)
 
 
 def build_shard(job: Job, number: int, count: int) -> Report:
@@ -70,15 +78,15 @@ def build_shard(job: Job, number: int, count: int) -> Report:
         UserError: as `build_clips`; there is no shard of that number.
     """
     shard, listed = Shard(number, count), _listed_starts(job)
-    entries = list(read_entries(job.paths.ledger).values())
     shards = ClipShards(job.paths, _format_of(job.recipe.clip))
-    of_each = zip(entries, shards_of([entry.track_uri for entry in entries], count), strict=True)
-    plan: Plan = []
-    for entry in (entry for entry, its_shard in of_each if its_shard == shard):
-        plan += [(shard, planned) for planned in _plan(entry, job, listed.get(entry.track_uri))]
+    of_all = _by_shard(read_rows(job.paths.ledger), count)
+    own = [rows for its_shard, rows in of_all if its_shard == shard]
+    plans = (_plan(shard, rows, job, listed) for rows in own)
     good = {target: clip for target, clip in shards.outcomes().items() if clip.status == OK}
-    clips, num_cut = _carry_out(plan, shards.finished_clips() | good, shards, job)
-    counts = Counter(clip.status for clip in clips)
+    frame, num_cut = _carry_out(
+        plans, shards.finished_clips() | good, shards, job, sum(_num_clips(rows, job) for rows in own)
+    )
+    counts = Counter(frame["status"])
     facts = {"shard": str(shard), "num_cut_now": num_cut, **{f"num_{status}": counts[status] for status in counts}}
     return Report(counts[OK], facts=facts)
 
@@ -111,7 +119,20 @@ def _listed_starts(job: Job) -> dict[str, float]:
     return dict(load_paper_lists(folder, job.dataset).select("track_uri", "start_seconds").iter_rows())
 
 
-def _plan(entry: Entry, job: Job, listed_start: float | None) -> Iterable[Clip | Cut]:
+def _by_shard(ledger: pl.DataFrame, count: int | None = None) -> Iterator[tuple[Shard, pl.DataFrame]]:
+    """Each shard's rows of the ledger, a shard at a time: all the plans for a million tracks would be two gigabytes."""
+    of_track = shards_of(ledger["track_uri"].to_list(), count)
+    shards = {shard.number: shard for shard in of_track}
+    numbered = ledger.with_columns(shard=pl.Series([shard.number for shard in of_track], dtype=pl.Int64))
+    for (number,), rows in numbered.sort("shard", maintain_order=True).group_by("shard", maintain_order=True):
+        yield shards[number], rows.drop("shard")
+
+
+def _plan(shard: Shard, rows: pl.DataFrame, job: Job, listed: dict[str, float]) -> Plan:
+    return shard, [item for entry in entries_of(rows) for item in _plan_track(entry, job, listed.get(entry.track_uri))]
+
+
+def _plan_track(entry: Entry, job: Job, listed_start: float | None) -> Iterable[Clip | Cut]:
     """What is to be done for a row of the ledger: cuts, a row that says why there is none, or nothing."""
     if entry.status != OK or entry.path is None or entry.duration_seconds is None or entry.decoder is None:
         return
@@ -126,37 +147,52 @@ def _plan(entry: Entry, job: Job, listed_start: float | None) -> Iterable[Clip |
         yield Cut(Clip(entry.track_id, OK, index, start, path, source_sha256=entry.sha256), source, measured, target)
 
 
-def _carry_out(plan: Plan, old: dict[str, Clip], shards: ClipShards, job: Job) -> tuple[list[Clip], int]:
-    """A row for each item of the plan, in no fixed order, and how many clips were cut for it.
+def _num_clips(ledger: pl.DataFrame, job: Job) -> int:
+    """How many there are at most, for the bar of progress."""
+    return int((ledger["status"] == OK).sum()) * job.recipe.clip.clips_per_track
 
-    Shards that have something to cut leave their outcomes, one after the other.
+
+def _carry_out(
+    plans: Iterable[Plan], old: dict[str, Clip], shards: ClipShards, job: Job, num_clips: int
+) -> tuple[pl.DataFrame, int]:
+    """The table's rows for all plans, in its order, and how many clips were cut for it.
+
+    Shards that have something to cut leave their outcomes, one after the other; no more are under way than keep the
+    processes busy.
     """
-    rows: list[Clip] = []
-    outcomes: dict[Shard, dict[str, Clip]] = {}
-    cuts: list[Cut] = []
-    shard_of: dict[Path, Shard] = {}
-    for shard, planned in sorted(plan, key=lambda item: item[0].number):
-        if isinstance(planned, Clip):
-            rows.append(planned)
-        elif kept := _kept(old.get(_name(planned)), planned):
-            outcomes.setdefault(shard, {})[_name(planned)] = kept
-        else:
-            cuts.append(planned)
-            shard_of[planned.target] = shard
-    waiting = Counter(shard_of.values())
-    done = map_in_processes(make_cutter, (job.recipe.clip,), cuts, isolated=True)
-    with ThreadPoolExecutor(1) as writer:  # so that the processes need not wait for the disk
+    frames = [frame_of([])]
+    in_work: dict[str, Outcomes] = {}
+    num_cut = 0
+
+    def cuts() -> Iterator[Cut]:
+        for shard, planned in plans:
+            to_cut = {_name(item): item for item in planned if isinstance(item, Cut)}
+            kept = {name: clip for name, cut in to_cut.items() if (clip := _kept(old.get(name), cut))}
+            to_cut = {name: cut for name, cut in to_cut.items() if name not in kept}
+            frames.append(frame_of(item for item in planned if isinstance(item, Clip)))
+            if to_cut:
+                in_work.update(dict.fromkeys(to_cut, Outcomes(shard, kept, len(to_cut))))
+            else:
+                frames.append(frame_of(kept.values()))
+            progress.update(len(planned) - len(to_cut))
+            yield from to_cut.values()
+
+    done = map_in_processes(make_cutter, (job.recipe.clip,), cuts(), isolated=True)
+    # A thread of its own writes, so that the processes need not wait for the disk.
+    with tqdm(desc=f"{job.dataset}/clips", total=num_clips, unit="clip") as progress, ThreadPoolExecutor(1) as writer:
         writes = []
-        for cut, result in tqdm(done, f"{job.dataset}/clips", len(cuts), unit="clip"):
-            shard, died = shard_of[cut.target], isinstance(result, Crashed)
-            clip = without_file(cut.clip, "corrupt", str(result)) if died else result
-            outcomes.setdefault(shard, {})[_name(cut)] = clip
-            waiting[shard] -= 1
-            if not waiting[shard]:
-                writes.append(writer.submit(shards.write, shard, outcomes[shard]))
+        for cut, result in done:
+            outcomes, died = in_work.pop(_name(cut)), isinstance(result, Crashed)
+            outcomes.clips[_name(cut)] = without_file(cut.clip, "corrupt", str(result)) if died else result
+            outcomes.num_waiting -= 1
+            num_cut += 1
+            progress.update()
+            if not outcomes.num_waiting:
+                frames.append(frame_of(outcomes.clips.values()))
+                writes.append(writer.submit(shards.write, outcomes.shard, outcomes.clips))
         for write in writes:
             write.result()
-    return [*rows, *(clip for of_shard in outcomes.values() for clip in of_shard.values())], len(cuts)
+    return pl.concat(frames).sort("track_id", "clip_index").rechunk(), num_cut
 
 
 def _name(cut: Cut) -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from larp_core.audio.coverage import coverage_by_split
 from larp_core.audio.decode import read_clip
-from larp_core.audio.ledger import OK, Entry
+from larp_core.audio.ledger import OK
 from larp_core.audio.pictures import save_histogram, save_spectrograms, spectrogram_db
 from larp_core.audio.player import write_player
 from larp_core.paths import DatasetPaths
@@ -21,17 +19,18 @@ MAX_ROWS_SHOWN = 20
 NUM_PICTURED = 6
 
 
-def report_of(frame: pl.DataFrame, entries: Collection[Entry], paths: DatasetPaths, facts: dict[str, Any]) -> Report:
-    """The report of `clips.parquet`, beside the ledger's entries that it was cut from."""
-    uri_of = {entry.track_id: entry.track_uri for entry in entries}
+def report_of(frame: pl.DataFrame, ledger: pl.DataFrame, paths: DatasetPaths, facts: dict[str, Any]) -> Report:
+    """The report of `clips.parquet`, beside the ledger's rows that it was cut from."""
     good = frame.filter(pl.col("status") == OK)
-    noted = frame.filter((pl.col("status") != OK) | (pl.col("detail") != ""))
+    noted = frame.filter((pl.col("status") != OK) | (pl.col("detail") != "")).head(MAX_ROWS_SHOWN)
     shown = good.gather_every(max(1, len(good) // NUM_PICTURED)).head(NUM_PICTURED)
+    named = ledger.filter(pl.col("track_id").is_in([*shown["track_id"], *noted["track_id"]]))
+    uri_of = dict(named.select("track_id", "track_uri").iter_rows())
     tables = {
-        "coverage": _coverage(frame, entries, paths),
+        "coverage": _coverage(frame, ledger, paths),
         f"without a clip, or with a flaw (first {MAX_ROWS_SHOWN})": [
             {"track_uri": uri_of[row["track_id"]], "status": row["status"], "reason": row["detail"]}
-            for row in noted.head(MAX_ROWS_SHOWN).iter_rows(named=True)
+            for row in noted.iter_rows(named=True)
         ],
         "clips to play": [
             {"track_uri": uri_of[row["track_id"]], "file": str(paths.root / row["path"])}
@@ -46,7 +45,7 @@ def report_of(frame: pl.DataFrame, entries: Collection[Entry], paths: DatasetPat
             **{f"num_{status}": count for status, count in sorted(Counter(frame["status"]).items())},
         },
         tables={title: rows for title, rows in tables.items() if rows},
-        pictures=_spectrograms(shown, uri_of, paths) | _durations(entries, paths),
+        pictures=_spectrograms(shown, uri_of, paths) | _durations(ledger, paths),
         notebooks=_player(shown, uri_of, paths),
     )
 
@@ -56,10 +55,10 @@ def first_good(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.sort(pl.col("status") != OK, maintain_order=True).unique("track_id", keep="first", maintain_order=True)
 
 
-def _coverage(frame: pl.DataFrame, entries: Collection[Entry], paths: DatasetPaths) -> list[dict[str, Any]]:
-    outcomes = {entry.track_id: entry.status for entry in entries} | dict(
-        first_good(frame).select("track_id", "status").iter_rows()
-    )
+def _coverage(frame: pl.DataFrame, ledger: pl.DataFrame, paths: DatasetPaths) -> list[dict[str, Any]]:
+    outcomes: dict[int, str] = {}
+    for rows in (ledger, first_good(frame)):
+        outcomes |= rows.select("track_id", "status").iter_rows()
     return coverage_by_split(outcomes, paths, "with a clip")
 
 
@@ -88,8 +87,8 @@ def _player(shown: pl.DataFrame, uri_of: dict[int, str], paths: DatasetPaths) ->
     return {"listen": str(write_player(clips, paths.pictures / "clips.ipynb"))}
 
 
-def _durations(entries: Collection[Entry], paths: DatasetPaths) -> dict[str, str]:
-    seconds = np.array([entry.duration_seconds for entry in entries if entry.duration_seconds])
+def _durations(ledger: pl.DataFrame, paths: DatasetPaths) -> dict[str, str]:
+    seconds = ledger.filter(pl.col("duration_seconds") > 0)["duration_seconds"].to_numpy()
     if not len(seconds):
         return {}
     picture = save_histogram(seconds, paths.pictures / "durations.png", "seconds of sound", "tracks")

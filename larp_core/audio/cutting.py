@@ -24,7 +24,7 @@ FULL_SCALE = 0.999
 CLIPPED_SHARE = 0.001
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Clip:
     """One row of `clips.parquet`."""
 
@@ -38,7 +38,7 @@ class Clip:
     source_sha256: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cut:
     """A clip to be cut: the row it will be, from where, to where."""
 

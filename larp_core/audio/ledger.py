@@ -16,8 +16,8 @@ import json
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,7 +61,7 @@ SCHEMA: dict[str, pl.DataType] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One row of the ledger; see the module's docstring."""
 
@@ -130,13 +130,20 @@ def _listed(folder: str) -> set[str]:
 
 def read_entries(path: Path) -> dict[str, Entry]:
     """Entries by track uri; none where there is no ledger yet."""
+    return {entry.track_uri: entry for entry in entries_of(read_rows(path))}
+
+
+def read_rows(path: Path) -> pl.DataFrame:
+    """The same in columns, a tenth of the memory: those of `SCHEMA`, or fewer in one of an older version."""
     if not path.exists():
-        return {}
-    frame = pl.read_parquet(path)  # one of an older version has fewer columns
-    columns = [frame[name].to_list() for name in NAMES if name in frame.columns]
-    names = [name for name in NAMES if name in frame.columns]
-    entries = [Entry(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
-    return {entry.track_uri: entry for entry in entries}
+        return pl.DataFrame(schema=SCHEMA)
+    frame = pl.read_parquet(path)
+    return frame.select(name for name in NAMES if name in frame.columns)
+
+
+def entries_of(rows: pl.DataFrame) -> Iterator[Entry]:
+    columns = [rows[name].to_list() for name in rows.columns]
+    return (Entry(**dict(zip(rows.columns, row, strict=True))) for row in zip(*columns, strict=True))
 
 
 def has_audio_to_get(path: Path, data_dir: Path) -> bool:
@@ -166,7 +173,7 @@ class Ledger:
         make_folder(self.journal.parent)
         try:
             with self.journal.open("a", encoding="utf-8") as handle:
-                handle.write(json.dumps(vars(entry), default=datetime.isoformat) + "\n")
+                handle.write(json.dumps(asdict(entry), default=datetime.isoformat) + "\n")
         except OSError as error:
             raise UserError(
                 f"cannot write {self.journal}: {error.strerror}; free some space or set LARP_DATA to another disk"

@@ -76,31 +76,29 @@ def load_mels(paths: DatasetPaths) -> np.ndarray:
 def _fill(store: MelStore, clips: pl.DataFrame, job: Job) -> int:
     """Computes the rows that the store has not got, and finishes it; how many they were."""
     todo = np.flatnonzero(~store.done)
-    files = [job.paths.root / name for name in clips["path"]]
-    progress = tqdm(desc=f"{job.dataset}/mels", total=len(files), initial=len(files) - len(todo), unit="clip")
+    progress = tqdm(desc=f"{job.dataset}/mels", total=len(clips), initial=len(clips) - len(todo), unit="clip")
     with progress:
-        for rows, batch in _batches(files, todo):
+        for rows, batch in _batches(job.paths.root, clips["path"], todo):
             store.write(rows, batch)
             progress.update(len(rows))
     store.finish()
     return len(todo)
 
 
-def _batches(files: list[Path], todo: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _batches(root: Path, names: pl.Series, todo: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """`(rows [B], their mels [B, 1001, 64])` in order, a few batches being worked on at a time."""
+
+    def mels_of(rows: np.ndarray) -> np.ndarray:
+        return log_mel(np.stack([_read_checked(root / names[int(row)]) for row in rows])).astype(np.float16)
+
     num_threads = num_cores()
     with ThreadPoolExecutor(num_threads) as pool:
         waiting = (todo[first : first + BATCH_SIZE] for first in range(0, len(todo), BATCH_SIZE))
-        in_work = deque((rows, pool.submit(_mels_of, files, rows)) for rows in islice(waiting, AHEAD * num_threads))
+        in_work = deque((rows, pool.submit(mels_of, rows)) for rows in islice(waiting, AHEAD * num_threads))
         while in_work:
             rows, batch = in_work.popleft()
             yield rows, batch.result()
-            in_work += ((following, pool.submit(_mels_of, files, following)) for following in islice(waiting, 1))
-
-
-def _mels_of(files: list[Path], rows: np.ndarray) -> np.ndarray:
-    waveforms = np.stack([_read_checked(files[row]) for row in rows])
-    return log_mel(waveforms).astype(np.float16)
+            in_work += ((following, pool.submit(mels_of, following)) for following in islice(waiting, 1))
 
 
 def _read_checked(file: Path) -> np.ndarray:

@@ -10,8 +10,9 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for_any
 from multiprocessing.process import BaseProcess
@@ -40,7 +41,7 @@ class Crashed(RuntimeError):
 def map_in_processes(
     make_work: Callable[..., Callable[[Any], Any]],
     arguments: tuple[Any, ...],
-    items: list[Any],
+    items: Iterable[Any],
     items_per_process: int | None = None,
     *,
     isolated: bool = False,
@@ -49,17 +50,21 @@ def map_in_processes(
 
     `make_work`, arguments, items and results must be picklable. An item whose process dies yields `Crashed` as its
     result; an exception raised by the work is raised here. Few items are worked on in this process, unless they are to
-    be `isolated` from it because they may bring it down.
+    be `isolated` from it because they may bring it down. A generator is asked for items as they are handed out.
 
     Raises:
         RuntimeError: the processes can't start at all.
     """
-    num_processes = min(num_cores(), len(items) // (items_per_process or ITEMS_PER_PROCESS))
-    if num_processes < 2 and not (items and isolated and ISOLATES):
+    items_per_process = items_per_process or ITEMS_PER_PROCESS
+    waiting = _Waiting(items, at_once=num_cores() * items_per_process)
+    num_processes = len(waiting.ahead) // items_per_process
+    if num_processes < 2 and not (waiting and isolated and ISOLATES):
         work = make_work(*arguments)
-        yield from ((item, work(item)) for item in items)
+        while waiting:
+            item = waiting.take()
+            yield item, work(item)
         return
-    yield from _map_apart(make_work, arguments, deque(items), max(num_processes, 1))
+    yield from _map_apart(make_work, arguments, waiting, max(num_processes, 1))
 
 
 def num_cores() -> int:
@@ -69,7 +74,7 @@ def num_cores() -> int:
 
 
 def _map_apart(
-    make_work: Any, arguments: tuple[Any, ...], waiting: deque[Any], num_processes: int
+    make_work: Any, arguments: tuple[Any, ...], waiting: _Waiting, num_processes: int
 ) -> Iterator[tuple[Any, Any]]:
     workers: dict[Any, _Worker] = {}
     try:
@@ -85,7 +90,7 @@ def _map_apart(
                 item = worker.items.popleft()
                 if kind == DIED:
                     del workers[connection]
-                    waiting.extendleft(reversed(worker.items))
+                    waiting.ahead.extendleft(reversed(worker.items))
                     if waiting:
                         _hire(workers, make_work, arguments, waiting)
                 elif kind == ERROR:
@@ -101,6 +106,23 @@ def _map_apart(
             worker.dismiss()
 
 
+class _Waiting:
+    """Items that have not been handed out; `ahead` are those that have been asked for, `at_once` of them at first."""
+
+    def __init__(self, items: Iterable[Any], at_once: int) -> None:
+        self._items = iter(items)
+        self.ahead = deque(islice(self._items, at_once))
+
+    def __bool__(self) -> bool:
+        if not self.ahead:
+            self.ahead.extend(islice(self._items, 1))
+        return bool(self.ahead)
+
+    def take(self) -> Any:
+        """The next one; only where there is one."""
+        return self.ahead.popleft()
+
+
 @dataclass
 class _Worker:
     """A process and the items that it has been given, the one in work first."""
@@ -110,9 +132,9 @@ class _Worker:
     items: deque[Any] = field(default_factory=deque)
     is_ready: bool = False
 
-    def give(self, waiting: deque[Any]) -> None:
+    def give(self, waiting: _Waiting) -> None:
         while waiting and len(self.items) < WAITING_PER_PROCESS:
-            self.items.append(waiting.popleft())
+            self.items.append(waiting.take())
             try:
                 self.connection.send(self.items[-1])
             except OSError:  # it has died, which the next look at its connection tells
@@ -145,7 +167,7 @@ class _Worker:
         return Crashed(f"the process that worked on it died ({how})")
 
 
-def _hire(workers: dict[Any, _Worker], make_work: Any, arguments: tuple[Any, ...], waiting: deque[Any]) -> None:
+def _hire(workers: dict[Any, _Worker], make_work: Any, arguments: tuple[Any, ...], waiting: _Waiting) -> None:
     # Spawned, not forked: a fork copies the locks of polars' and Dagster's threads.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()

@@ -109,7 +109,7 @@ def test_outcomes_for_other_settings_are_not_taken_up(job: Job, monkeypatch: pyt
 
 
 KILLED_RUN = """
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
 from audio_files import job_of
 from larp_core.audio import clip_shards, clips, workers
@@ -122,6 +122,7 @@ work, left = clips.make_cutter, [int(sys.argv[2])]
 def make_cutter(config):
     def cut(item):
         if not left[0]:
+            time.sleep(0.5)  # a shard that is whole reaches the disk, however slow that is today
             os.kill(os.getpid(), signal.SIGKILL)
         left[0] -= 1
         return work(config)(item)

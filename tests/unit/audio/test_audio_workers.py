@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from larp_core.audio.workers import Crashed, map_in_processes
+from larp_core.audio.workers import ITEMS_PER_PROCESS, Crashed, map_in_processes, num_cores
 
 BAD = 30
 
@@ -37,6 +37,21 @@ def test_all_items_are_worked_on_by_more_than_one_process() -> None:
 def test_few_items_start_no_process() -> None:
     assert list(map_in_processes(make_square, (1,), [2, 3])) == [(2, (5, os.getpid())), (3, (10, os.getpid()))]
     assert list(map_in_processes(make_square, (1,), [])) == []
+
+
+def test_a_generator_is_asked_for_no_more_than_is_handed_out_soon() -> None:
+    asked: list[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(2_000):
+            asked.append(item)
+            yield item
+
+    results = map_in_processes(make_square, (1,), items())
+    done = {next(results)[0]}
+    assert len(asked) <= num_cores() * (ITEMS_PER_PROCESS + 1) + 1
+    done |= {item for item, _ in results}
+    assert done == set(range(2_000)) and asked == list(range(2_000))
 
 
 def test_a_crash_costs_one_item() -> None:
