@@ -99,8 +99,8 @@ def _weights_config(encoder: Encoder) -> Any:
 
 def _weights_files(encoder: Encoder) -> Any:
     def files(job: Job) -> list[Path]:
-        named = Path(getattr(job.settings, encoder.weights)) if encoder.weights else None
-        return [named] if named and named.exists() else []
+        named = getattr(job.settings, encoder.weights) if encoder.weights else ""
+        return [Path(named)] if named and Path(named).exists() else []
 
     return files
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 from larp_core.benchmark.names import BACKBONES, DISPLAY_NAMES
 from larp_core.encoders.catalogue import CATALOGUE, ENCODERS, TRAINED, UNTRAINED
 from larp_core.encoders.embed import describe
-from larp_core.graph_of_steps import STEPS
+from larp_core.graph_of_steps import STEPS, jobs_of
 from larp_core.recipes import RECIPES
-from larp_core.settings import VARIABLES, Settings
+from larp_core.settings import VARIABLES, Settings, make_settings
 
 
 def test_every_encoder_has_its_steps_title_and_facts() -> None:
@@ -39,3 +40,9 @@ def test_settings_that_bring_weights_are_settings_and_the_table_names_them() -> 
         for setting in filter(None, (encoder.weights, encoder.command)):
             assert setting in Settings.__dataclass_fields__ and setting in VARIABLES.values()
     assert CATALOGUE["mule"].missing == "weights not found: set LARP_MULE or LARP_MULE_COMMAND"
+
+
+def test_no_step_reads_what_nobody_named(tmp_path: Path) -> None:
+    """An unset weights folder is not the folder that the command is given in, which changes with every file."""
+    settings = make_settings(data_dir=str(tmp_path), datasets="mpd,lfm", recipe="demo")
+    assert [path for job in jobs_of(settings) for path in job.step.external(job) if path.is_dir()] == []
