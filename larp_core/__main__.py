@@ -149,6 +149,7 @@ def _run(name: str, settings: Settings, dataset: str | None, shard: str | None) 
     job = Job(step, settings, dataset)
     if shard is not None:
         return _run_shard(job, shard)
+    _keep_to_threads(job)
     if NUM_PROCESSES == 1:
         done = memo.run(job)
     else:
@@ -159,6 +160,17 @@ def _run(name: str, settings: Settings, dataset: str | None, shard: str | None) 
         done = several
     verb = "unchanged, reused" if done.reused else f"done in {done.seconds:.1f} s"
     return f"{'/'.join(job.key)}: {done.report.num_rows} rows, {verb}"
+
+
+def _keep_to_threads(job: Job) -> None:
+    """Steps of two datasets run side by side: on more threads than the recipe's they fight for the cores, and scoring
+    an encoder takes five times as long."""
+    if job.step.torch and (num_threads := job.recipe.training.num_threads):
+        import torch
+        from threadpoolctl import threadpool_limits
+
+        torch.set_num_threads(num_threads)
+        threadpool_limits(num_threads)
 
 
 def _run_shard(job: Job, shard: str) -> str:
