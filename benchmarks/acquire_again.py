@@ -1,4 +1,4 @@
-"""What a run costs that has nothing to get: 10,000 tracks in the store, and as many in the user's own folder.
+"""What a run costs that has nothing to get: 10,000 tracks in the store, in the user's own folder, or refused before.
 
 `python benchmarks/acquire_again.py [number of tracks]`. Bounds are per 10,000 tracks. A file system's own speed shows
 beside it: one look at every file, which is what must not happen on a network disk.
@@ -18,7 +18,7 @@ import polars as pl
 from larp_core import memo
 from larp_core.audio import attempt
 from larp_core.audio.acquire import acquire_audio
-from larp_core.audio.ledger import Entry, Ledger, has_audio_to_get
+from larp_core.audio.ledger import Entry, Ledger, has_audio_to_get, refusal
 from larp_core.audio.names import track_file
 from larp_core.files import write_json
 from larp_core.recipes import recipe_named
@@ -29,15 +29,20 @@ BOUND_SECONDS = 1.0
 TWIN = "one look at every file"
 
 
-def make_job(folder: Path, num_tracks: int, *, is_own_folder: bool) -> Job:
-    """A finished acquisition: empty files, and a ledger that says all of them are audio."""
+STORED, OWN, REFUSED = "in the store", "in LARP_AUDIO_DIR", "refused by their URLs"
+
+
+def make_job(folder: Path, num_tracks: int, place: str) -> Job:
+    """A finished acquisition: empty files, and a ledger that says all of them are audio; or one of refusals."""
+    is_own_folder = place == OWN
     data_dir, music = folder / "data", folder / "music"
     settings = Settings(data_dir, recipe_named("demo"), ("mpd",), folder, audio_dir=music if is_own_folder else None)
+    uris = [f"{number * 7919:022d}"[::-1] for number in range(num_tracks)]
     if not is_own_folder:
-        (folder / "urls.csv").write_text("track_uri,url\nnone,https://example.org/none.mp3\n")
+        rows = [f"{uri},{url_of(uri)}" for uri in (uris if place == REFUSED else ["none"])]
+        (folder / "urls.csv").write_text("\n".join(["track_uri,url", *rows]))
         settings = Settings(data_dir, settings.recipe, ("mpd",), folder, audio_urls=folder / "urls.csv")
     job = Job(step_named("mp3"), settings, "mpd")
-    uris = [f"{number * 7919:022d}"[::-1] for number in range(num_tracks)]
     ids = pl.Series("track_id", range(num_tracks), dtype=pl.Int32)
     names = {"track_uri": uris, "track_name": uris, "artist_name": uris}
     job.paths.split_tracks.parent.mkdir(parents=True)
@@ -45,10 +50,17 @@ def make_job(folder: Path, num_tracks: int, *, is_own_folder: bool) -> Job:
         *(pl.Series(name, values) for name, values in names.items()), duration_ms=pl.lit(200_000, pl.Int32)
     )
     frame.write_parquet(job.paths.tracks)
-    frame.select("track_id").write_parquet(job.paths.split_tracks)
+    frame.write_parquet(job.paths.metadata)
+    frame.select("track_id", split=pl.lit("train")).write_parquet(job.paths.split_tracks)
     ledger = Ledger(job.paths.ledger)
     looked_at = datetime.now(UTC) + timedelta(seconds=60)
     for track_id, uri in enumerate(uris):
+        if place == REFUSED:
+            said = f"urls={refusal('removed', url_of(uri))}"
+            ledger.entries[uri] = Entry(
+                track_id, uri, "removed", "urls", None, None, None, None, 1, looked_at, "", said
+            )
+            continue
         file = track_file(music if is_own_folder else settings.shared.audio, uri, ".mp3")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
@@ -60,6 +72,10 @@ def make_job(folder: Path, num_tracks: int, *, is_own_folder: bool) -> Job:
     for parent in job.upstream():
         write_json({"digest": "made before"}, parent.stamp)
     return job
+
+
+def url_of(uri: str) -> str:
+    return f"https://example.org/{uri}.mp3"
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -75,7 +91,8 @@ def seconds_of(job: Job) -> dict[str, float]:
         assert acquire_audio(job).facts["looked_up_now"] == 0
 
     def look_at_each() -> None:
-        assert all((job.settings.data_dir / path).exists() for path in pl.read_parquet(job.paths.ledger)["path"])
+        paths = pl.read_parquet(job.paths.ledger)["path"].drop_nulls()
+        assert all((job.settings.data_dir / path).exists() for path in paths)
 
     figures = {
         "is there anything to get": timed(lambda: has_audio_to_get(job.paths.ledger, job.settings.data_dir)),
@@ -90,12 +107,12 @@ def main() -> int:
     num_tracks = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     bound = BOUND_SECONDS * num_tracks / 10_000
     worst = 0.0
-    for is_own_folder, place in ((False, "the store"), (True, "LARP_AUDIO_DIR")):
+    for place in (STORED, OWN, REFUSED):
         with tempfile.TemporaryDirectory() as folder:
-            figures = seconds_of(make_job(Path(folder), num_tracks, is_own_folder=is_own_folder))
+            figures = seconds_of(make_job(Path(folder), num_tracks, place))
         for name, seconds in figures.items():
             required = "for comparison" if name == TWIN else f"at most {bound:.1f}"
-            print(f"{num_tracks:,} tracks in {place}, {name}: {seconds:.3f} s ({required})")
+            print(f"{num_tracks:,} tracks {place}, {name}: {seconds:.3f} s ({required})")
         worst = max(worst, *(seconds for name, seconds in figures.items() if name != TWIN))
     return int(worst > bound)
 

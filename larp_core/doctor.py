@@ -8,11 +8,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from larp_core.audio.pairs import BadRow
 from larp_core.errors import UserError
 from larp_core.settings import AUDIO_SOURCES, DATASETS_WITH_AUDIO, VARIABLES, Settings, spotify_credentials
 
@@ -79,14 +81,23 @@ def _source_files(settings: Settings, source: str) -> Finding:
 
     try:
         if source == "folder" and settings.audio_dir:
-            return Finding(source, True, f"{len(LocalFolder(settings.audio_dir).files):,} audio files")
+            folder = LocalFolder(settings.audio_dir)
+            return _listed(source, f"{len(folder.files):,} audio files", folder.bad_rows)
         if source == "urls" and settings.audio_urls:
-            return Finding(source, True, f"{len(read_urls(settings.audio_urls)):,} URLs")
+            urls = read_urls(settings.audio_urls)
+            return _listed(source, f"{len(urls.values):,} URLs", urls.bad_rows)
     except UserError as error:
         return Finding(source, False, str(error))
     acquire = settings.recipe.acquire
     hourly = 3600 / acquire.search_seconds_between_tracks if acquire.search_seconds_between_tracks else float("inf")
     return Finding(source, True, f"some {hourly:.0f} tracks an hour at most; take only what you may")
+
+
+def _listed(source: str, has: str, bad_rows: Sequence[BadRow]) -> Finding:
+    if not bad_rows:
+        return Finding(source, True, has)
+    first = f"{len(bad_rows):,} rows can't be used and the others can; the first, {bad_rows[0]}"
+    return Finding(source, False, f"{has}; {first}")
 
 
 def _javascript(is_needed: bool) -> Finding:

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -21,7 +22,8 @@ from larp_core.audio.configured import configured_sources
 from larp_core.audio.coverage import coverage_by_split
 from larp_core.audio.ledger import OK, Entry, Ledger, is_retriable, lost
 from larp_core.audio.pacing import Paced, backoff_seconds
-from larp_core.audio.sources import AudioSource, Track
+from larp_core.audio.pairs import BadRow
+from larp_core.audio.sources import MAPPING_FILE, AudioSource, Outcome, Track
 from larp_core.audio.workers import Crashed, map_in_processes
 from larp_core.config import AcquireConfig
 from larp_core.files import make_folder
@@ -44,8 +46,10 @@ def acquire_audio(job: Job) -> Report:
     Tracks whose outcome is final are not asked for again; files in the store, put there by another dataset or by a run
     that was killed, cost no request. Two datasets that run at once go through their tracks in different orders.
 
+    Rows of the user's tables that can't be used cost their own tracks alone, and are told.
+
     Raises:
-        UserError: a folder, mapping or list of URLs can't be used, or the data folder can't be written.
+        UserError: a folder, mapping or list of URLs can't be used at all, or the data folder can't be written.
     """
     tracks = _tracks_of(job.paths)
     ledger = Ledger(job.paths.ledger)
@@ -53,10 +57,12 @@ def acquire_audio(job: Job) -> Report:
     incoming = make_folder(job.settings.shared.audio) / INCOMING / job.dataset
     shutil.rmtree(incoming, ignore_errors=True)
     with configured_sources(job, tracks) as sources:
+        if bad_rows := [row for source in sources for row in source.bad_rows]:
+            log.warning("%d rows of your tables can't be used, the first: %s", len(bad_rows), bad_rows[0])
         requests = _unsettled(job, _shuffled(tracks, job.dataset), sources, ledger)
         _get_all(job, requests, sources, ledger, incoming)
     shutil.rmtree(incoming, ignore_errors=True)
-    return _report(ledger.save(), job.paths, num_looked_up=len(requests))
+    return _report(ledger.save(), job.paths, len(requests), bad_rows)
 
 
 def _unsettled(job: Job, tracks: list[Track], sources: Sequence[AudioSource], ledger: Ledger) -> list[Request]:
@@ -68,12 +74,14 @@ def _unsettled(job: Job, tracks: list[Track], sources: Sequence[AudioSource], le
         before = ledger.entries.get(track.track_uri)
         own = local_file(track, sources)
         is_known = before is not None and before.track_uri not in gone
-        if before is None or not is_known or not _is_settled(before, own, sources, job.settings):
+        if before is None or not is_known or not _is_settled(track, before, own, sources, job.settings):
             (elsewhere if own is None else here).append(Request(track, before, job.settings.audio_retry == "final"))
     return here + elsewhere
 
 
-def _is_settled(before: Entry, own: Path | None, sources: Sequence[AudioSource], settings: Settings) -> bool:
+def _is_settled(
+    track: Track, before: Entry, own: Path | None, sources: Sequence[AudioSource], settings: Settings
+) -> bool:
     """True where no source can do better: the audio is there, or each has said its last word."""
     is_same_file = own is not None and is_unchanged(before, own, settings.data_dir)
     if before.status == OK and before.source in ("folder", "own"):
@@ -82,12 +90,17 @@ def _is_settled(before: Entry, own: Path | None, sources: Sequence[AudioSource],
         return own is None or sources[0].costs_requests  # else the user's own file goes first
     if own is not None and not is_same_file:
         return False
-    names = {source.name for source in sources}
-    remote = {source.name for source in sources if source.costs_requests}
-    if not remote:
-        return before.source in names and (own is not None or before.status == "not_found")
-    final = {name for name, status in before.refusal_of.items() if not is_retriable(status, before.attempts)}
-    return remote <= final and settings.audio_retry != "final"
+    if before.source not in {source.name for source in sources}:
+        return False
+    return all(_has_said(source.question(track), source.name, before, settings) for source in sources)
+
+
+def _has_said(question: str | Outcome, source: str, before: Entry, settings: Settings) -> bool:
+    """True where a source would say again what the ledger has of it."""
+    if isinstance(question, Outcome):
+        return question.path is not None or before.status == "corrupt" or question.detail in before.detail
+    said = before.said(source, question)
+    return said is not None and not is_retriable(said, before.attempts) and settings.audio_retry != "final"
 
 
 def _get_all(job: Job, requests: list[Request], sources: Sequence[AudioSource], ledger: Ledger, incoming: Path) -> None:
@@ -165,10 +178,20 @@ def _shuffled(tracks: list[Track], dataset: str) -> list[Track]:
     return sorted(tracks, key=lambda track: hashlib.sha256(f"{dataset}:{track.track_uri}".encode()).digest())
 
 
-def _report(frame: pl.DataFrame, paths: DatasetPaths, num_looked_up: int) -> Report:
+def _report(frame: pl.DataFrame, paths: DatasetPaths, num_looked_up: int, bad_rows: Sequence[BadRow]) -> Report:
     outcomes = dict(frame.select("track_id", "status").iter_rows())
     failures = frame.filter(pl.col("status") != OK)
     got = frame.filter(pl.col("status") == OK)
+    tables: dict[str, list[dict[str, Any]]] = {"coverage": coverage_by_split(outcomes, paths, "with audio")}
+    if len(failures):
+        tables[f"without audio (first {MAX_ROWS_SHOWN})"] = [
+            {"track_uri": row["track_uri"], "status": row["status"], "reason": row["detail"]}
+            for row in failures.head(MAX_ROWS_SHOWN).iter_rows(named=True)
+        ]
+    if bad_rows:
+        tables[f"rows of LARP_AUDIO_URLS or {MAPPING_FILE} that can't be used (first {MAX_ROWS_SHOWN})"] = [
+            {"row": row.where, "track_uri": row.track_uri, "reason": row.reason} for row in bad_rows[:MAX_ROWS_SHOWN]
+        ]
     return Report(
         num_rows=len(frame),
         facts={
@@ -176,14 +199,7 @@ def _report(frame: pl.DataFrame, paths: DatasetPaths, num_looked_up: int) -> Rep
             "hours_of_audio": round((got["duration_seconds"].sum() or 0) / 3600, 2),
             **{f"num_{status}": count for status, count in sorted(Counter(frame["status"]).items())},
             **{f"from_{source}": count for source, count in sorted(Counter(got["source"]).items())},
+            **({"num_unusable_rows": len(bad_rows)} if bad_rows else {}),
         },
-        tables={"coverage": coverage_by_split(outcomes, paths, "with audio")}
-        | {
-            f"without audio (first {MAX_ROWS_SHOWN})": [
-                {"track_uri": row["track_uri"], "status": row["status"], "reason": row["detail"]}
-                for row in failures.head(MAX_ROWS_SHOWN).iter_rows(named=True)
-            ]
-        }
-        if len(failures)
-        else {},
+        tables=tables,
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from larp_core.audio.decode import CorruptAudio, measure
-from larp_core.audio.ledger import OK, Entry, is_retriable, now
+from larp_core.audio.ledger import OK, Entry, is_retriable, now, refusal
 from larp_core.audio.names import track_file
 from larp_core.audio.sources import AUDIO_SUFFIXES, AudioSource, Outcome, Track
 from larp_core.files import hash_file, make_folder
@@ -57,20 +57,22 @@ def get(request: Request, sources: Sequence[AudioSource], places: Places) -> Ent
     refusals = dict(before.refusal_of) if before else {}
     failures: list[Entry] = []
     for source in sources:
-        if source.costs_requests:
-            if stored is not None:
-                break
-            said = refusals.get(source.name)
+        if source.costs_requests and stored is not None:
+            break
+        question = source.question(track)
+        if isinstance(question, str):
+            said = before.said(source.name, question) if before else None
             if said and not is_retriable(said, attempts) and not request.asks_again:
                 failures.append(_entry(track, Outcome(said, detail="said before, not asked again"), source.name))
                 continue
-        entry = _inspected(source.fetch(track, places.folder), source.name, request, places)
-        attempts += source.costs_requests
+            entry = _inspected(source.fetch(track, places.folder), source.name, request, places)
+            attempts += 1
+            refusals[source.name] = refusal(entry.status, question)
+        else:
+            entry = _inspected(question, source.name, request, places)
         if entry.status == OK:
             refusals.pop(source.name, None)
             return _unless_unchanged(replace(entry, attempts=attempts, refusals=_joined(refusals, sources)), before)
-        if source.costs_requests:
-            refusals[source.name] = entry.status
         failures.append(entry)
     if stored is not None:
         entry = _inspected(Outcome(OK, stored), STORE, request, places)
@@ -82,11 +84,12 @@ def get(request: Request, sources: Sequence[AudioSource], places: Places) -> Ent
 def crashed(request: Request, sources: Sequence[AudioSource], how: str) -> Entry:
     """The row of a track whose file took its process down with it."""
     before = request.before
-    remote = [source.name for source in sources if source.costs_requests]
+    questions = {source.name: source.question(request.track) for source in sources}
+    remote = {name: refusal("corrupt", question) for name, question in questions.items() if isinstance(question, str)}
     outcome = Outcome("corrupt", detail=how)
     attempts = (before.attempts if before else 0) + bool(remote)
-    entry = _entry(request.track, outcome, remote[-1] if remote else sources[-1].name)
-    return replace(entry, attempts=attempts, refusals=" ".join(f"{name}=corrupt" for name in remote))
+    entry = _entry(request.track, outcome, [*(remote or questions)][-1])
+    return replace(entry, attempts=attempts, refusals=_joined(remote, sources))
 
 
 def local_file(track: Track, sources: Sequence[AudioSource]) -> Path | None:

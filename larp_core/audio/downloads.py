@@ -5,16 +5,17 @@ Nothing is run through a shell, and no name of a track becomes a file's: yt-dlp 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from larp_core.audio.names import safe_file_name
+from larp_core.audio.pairs import BadRow, Pairs, read_pairs, shown
 from larp_core.audio.refusals import redacted, refusal_of
-from larp_core.audio.sources import Outcome, Track, read_pairs
+from larp_core.audio.sources import Outcome, Track
 from larp_core.config import AcquireConfig
-from larp_core.errors import UserError
 
 MAX_DOWNLOAD_BYTES = 300 * 1024 * 1024
 MAX_QUERY_CHARS = 200
@@ -43,6 +44,7 @@ class YtDlp:
 
     name = "yt-dlp"
     costs_requests = True
+    bad_rows: Sequence[BadRow] = ()
 
     def __init__(
         self, query: str, extractors: tuple[str, ...] = ("generic",), options: DownloadOptions | None = None
@@ -52,9 +54,15 @@ class YtDlp:
         self.options = options or DownloadOptions()
         self._downloaders: dict[Path, Any] = {}
 
+    def question(self, track: Track) -> str | Outcome:
+        return urlsplit(self._url_for(track)).path  # the demo world's server has another port in each run
+
     def fetch(self, track: Track, folder: Path) -> Outcome:
+        return self._download(self._url_for(track), folder)
+
+    def _url_for(self, track: Track) -> str:
         fields = asdict(track) | {"file_name": safe_file_name(track.track_uri)}
-        return self._download(self.query.format(**{name: _quoted(value) for name, value in fields.items()}), folder)
+        return self.query.format(**{name: _quoted(value) for name, value in fields.items()})
 
     def _download(self, url: str, folder: Path) -> Outcome:
         info = self._ask(url, folder, download=True)
@@ -120,31 +128,37 @@ class UrlList(YtDlp):
     """Direct links to audio files, from a UTF-8 CSV with the header `track_uri,url`.
 
     Raises:
-        UserError: a row that can't be used. No message shows a password of a URL.
+        UserError: the table can't be used at all, see `read_pairs`. No message shows a password of a URL.
     """
 
     name = "urls"
 
     def __init__(self, table: Path, options: DownloadOptions | None = None) -> None:
         super().__init__("", ("generic",), options)
-        self._url_of = read_urls(table)
+        self._urls = read_urls(table)
+        self.bad_rows: Sequence[BadRow] = self._urls.bad_rows
+
+    def question(self, track: Track) -> str | Outcome:
+        found = self._urls.find(track.track_uri)
+        if isinstance(found, str):
+            return found
+        return Outcome("not_found", detail=str(found or "LARP_AUDIO_URLS has no URL for it"))
 
     def fetch(self, track: Track, folder: Path) -> Outcome:
-        for name in (track.track_uri, safe_file_name(track.track_uri)):
-            if name in self._url_of:
-                return self._download(self._url_of[name], folder)
-        return Outcome("not_found", detail="LARP_AUDIO_URLS has no URL for it")
+        url = self.question(track)
+        return url if isinstance(url, Outcome) else self._download(url, folder)
 
 
-def read_urls(table: Path) -> dict[str, str]:
+def read_urls(table: Path) -> Pairs[str]:
     """URLs by bare track uri; see `UrlList`."""
-    urls: dict[str, str] = {}
-    for where, uri, url in read_pairs(table, "url"):
+
+    def web_url(url: str) -> str:
         if not _is_web_url(url):
-            raise UserError(f"{where}: {redacted(url)!r} is not an http or https URL; correct it or remove the line")
-        if urls.setdefault(uri, url) != url:
-            raise UserError(f"{where}: track_uri '{uri}' has another url on an earlier line; keep one")
-    return urls
+            plain = redacted(url).rpartition("@")[2]  # a password may stand in a URL that is written wrongly, too
+            raise ValueError(f"{shown(plain)} is not an http or https URL; correct it or remove the line")
+        return url
+
+    return read_pairs(table, "url", web_url)
 
 
 class Search(YtDlp):
@@ -167,11 +181,18 @@ class Search(YtDlp):
     ) -> None:
         super().__init__(prefix, extractors, options)
 
-    def fetch(self, track: Track, folder: Path) -> Outcome:
+    def question(self, track: Track) -> str | Outcome:
+        words = self._words(track)
+        return words if isinstance(words, Outcome) else f"{words} {track.duration_ms}"
+
+    def _words(self, track: Track) -> str | Outcome:
         words = " ".join(f"{track.artist_name} {track.track_name}".split())
         words = "".join(sign for sign in words if sign.isprintable())[:MAX_QUERY_CHARS].strip()
-        if not words:
-            return Outcome("not_found", detail="it has neither artist nor title to search by")
+        return words or Outcome("not_found", detail="it has neither artist nor title to search by")
+
+    def fetch(self, track: Track, folder: Path) -> Outcome:
+        if isinstance(words := self._words(track), Outcome):
+            return words
         found = self._ask(f"{self.query}{self.options.acquire.search_results}:{words}", folder, download=False)
         if isinstance(found, Outcome):
             return found

@@ -2,8 +2,9 @@
 
 `ledger.parquet` has the columns of `SCHEMA`. `path` is relative to the data folder where the file is ours (the shared
 store) and absolute where it is the user's own; `data_dir / path` is right for both. `attempts` counts requests to a
-remote source: look-ups on this machine cost none. `refusals` tells what each such source said that had no audio,
-`urls=removed youtube=rate_limited`; `status` is the most hopeful of these. `duration_seconds` is measured by decoding.
+remote source: look-ups on this machine cost none. `refusals` tells what each such source said that had no audio, with a
+digest of what it was asked, `urls=removed#1f2e3d4c youtube=rate_limited#5a6b7c8d`; `status` is the most hopeful of
+these. `duration_seconds` is measured by decoding.
 Between runs a track is known by its uri: ids belong to one reading of the playlists.
 
 While a run fills it, each row is also appended to a journal beside it, so that a run killed at any moment forgets no
@@ -12,6 +13,7 @@ row; the next run reads the journal first.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -88,8 +90,23 @@ class Entry:
 
     @property
     def refusal_of(self) -> dict[str, str]:
-        """Status by source, see `refusals` in the module's docstring."""
-        return {source: status for source, _, status in (word.partition("=") for word in self.refusals.split())}
+        """`refusal(...)` by source, see `refusals` in the module's docstring."""
+        return {source: said for source, _, said in (word.partition("=") for word in self.refusals.split())}
+
+    def said(self, source: str, question: str) -> str | None:
+        """The status with which a source refused this very question; None where it was not asked."""
+        status, _, digest = self.refusal_of.get(source, "").partition("#")
+        return status if digest == _digest(question) else None
+
+
+def refusal(status: str, question: str) -> str:
+    """How the ledger remembers what a source said to a question."""
+    return f"{status}#{_digest(question)}"
+
+
+def _digest(question: str) -> str:
+    """Too short to tell a URL's password by."""
+    return hashlib.blake2b(question.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
 
 
 NAMES = [field.name for field in fields(Entry)]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from larp_core.audio.pairs import BadRow
 from larp_core.audio.sources import AUDIO_SUFFIXES, Outcome, Track
 
 OWN = "own:"
@@ -91,11 +92,15 @@ class OwnMusic:
 
     name = "own"
     costs_requests = False
+    bad_rows: Sequence[BadRow] = ()
 
     def __init__(self, folder: Path) -> None:
         self._file_of = {track_uri(path): file for path, file in scan_folder(folder).audio.items()}
 
     def fetch(self, track: Track, folder: Path) -> Outcome:
+        return self.question(track)
+
+    def question(self, track: Track) -> Outcome:
         if track.track_uri in self._file_of:
             return Outcome("ok", self._file_of[track.track_uri])
         return Outcome("not_found", detail="the file is no longer in LARP_OWN_DIR")

@@ -139,16 +139,22 @@ class Gate:
 
 
 class Paced:
-    """A source whose requests queue at a gate."""
+    """A source whose requests queue at a gate; tracks that take no request pass by."""
 
     costs_requests = True
 
     def __init__(self, source: AudioSource, gate: Gate) -> None:
         self.name = source.name
+        self.bad_rows = source.bad_rows
         self.source = source
         self.gate = gate
 
+    def question(self, track: Track) -> str | Outcome:
+        return self.source.question(track)
+
     def fetch(self, track: Track, folder: Path) -> Outcome:
+        if isinstance(outcome := self.question(track), Outcome):
+            return outcome
         self.gate.wait(track.track_uri)
         outcome = self.source.fetch(track, folder)
         self.gate.heard(outcome, track.track_uri)

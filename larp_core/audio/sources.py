@@ -6,14 +6,15 @@ reason. What it returns is not yet known to be audio.
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from larp_core.audio.names import bare_uri, safe_file_name
+from larp_core.audio.names import safe_file_name
+from larp_core.audio.pairs import BadRow, Pairs, read_pairs, shown
 from larp_core.errors import UserError
 
 AUDIO_SUFFIXES = frozenset(
@@ -60,10 +61,25 @@ class Outcome:
 
 
 class AudioSource(Protocol):
-    """`costs_requests` tells whether asking again costs anybody anything, `name` stands in the ledger."""
+    """What is asked for audio.
+
+    Attributes:
+        name: stands in the ledger.
+        costs_requests: whether asking again costs anybody anything.
+        bad_rows: of the user's table that the source reads, where it reads one.
+    """
 
     name: str
     costs_requests: bool
+    bad_rows: Sequence[BadRow]
+
+    def question(self, track: Track) -> str | Outcome:
+        """What would be asked for, in words that are the same for the same request; the outcome where none is needed.
+
+        The ledger remembers a refusal together with the question: a URL that was added or changed, a name or length
+        that is known now, are asked for again.
+        """
+        ...
 
     def fetch(self, track: Track, folder: Path) -> Outcome:
         """Finds the track's audio. A download is written into `folder`, and is the caller's to move or delete."""
@@ -78,8 +94,12 @@ class Unconfigured:
 
     name = "none"
     costs_requests = False
+    bad_rows: Sequence[BadRow] = ()
 
     def fetch(self, track: Track, folder: Path) -> Outcome:
+        return self.question(track)
+
+    def question(self, track: Track) -> Outcome:
         return Outcome("not_found", detail="no source is configured: set LARP_AUDIO_DIR to a folder of audio files")
 
 
@@ -113,16 +133,24 @@ class LocalFolder:
         self.files = files
         # Reversed, so that of several files of one track the first in the alphabet stays.
         self._file_of = {file.stem: file for file in reversed(files)}
-        if mapping.exists():
-            self._file_of |= read_mapping(mapping)
+        self._mapping: Pairs[Path] = read_mapping(mapping) if mapping.exists() else Pairs()
+        self.bad_rows: Sequence[BadRow] = self._mapping.bad_rows
 
-    def by_id(self, track: Track) -> Path | None:
+    def by_id(self, track: Track) -> Path | BadRow | None:
+        """The file, or the row of the mapping that should have named it."""
         names = (track.track_uri, safe_file_name(track.track_uri))
-        return next((self._file_of[name] for name in names if name in self._file_of), None)
+        named = next((self._file_of[name] for name in names if name in self._file_of), None)
+        return self._mapping.find(track.track_uri) or named
 
     def fetch(self, track: Track, folder: Path) -> Outcome:
-        if (file := self.by_id(track)) is not None:
-            return Outcome("ok", file)
+        return self.question(track)
+
+    def question(self, track: Track) -> Outcome:
+        found = self.by_id(track)
+        if isinstance(found, BadRow):
+            return Outcome("not_found", detail=str(found))
+        if found is not None:
+            return Outcome("ok", found)
         if self.by_names is not None:
             return self.by_names(track)
         return Outcome("not_found", detail=f"LARP_AUDIO_DIR holds no {track.track_uri}.<ext> and no mapping to it")
@@ -144,42 +172,17 @@ def _audio_files(folder: str) -> Iterator[Path]:
         return
 
 
-def read_mapping(mapping: Path) -> dict[str, Path]:
-    """Files by bare track uri, from a `mapping.csv`; see `LocalFolder`.
+def read_mapping(mapping: Path) -> Pairs[Path]:
+    """Files from a `mapping.csv`; see `LocalFolder`.
 
     Raises:
-        UserError: the file, the line and the remedy, for the first row that can't be used.
+        UserError: it can't be used at all, see `read_pairs`.
     """
-    files: dict[str, Path] = {}
-    for where, uri, file in read_pairs(mapping, "file"):
-        path = mapping.parent / Path(file).expanduser()
-        if "\0" in file or not path.is_file():
-            raise UserError(f"{where}: file {file!r} does not exist; correct its path or remove the line")
-        if files.setdefault(uri, path) != path:
-            raise UserError(f"{where}: track_uri '{uri}' has another file on an earlier line; keep one")
-    return files
 
+    def existing(name: str) -> Path:
+        with contextlib.suppress(OSError, RuntimeError, ValueError):  # too long a name, no such user's home, a NUL
+            if (path := mapping.parent / Path(name).expanduser()).is_file():
+                return path
+        raise ValueError(f"file {shown(name)} does not exist; correct its path or remove the line")
 
-def read_pairs(table: Path, column: str) -> Iterator[tuple[str, str, str]]:
-    """`("<table>, line <n>", bare track uri, value)` from a UTF-8 CSV with the columns `track_uri` and `column`.
-
-    Raises:
-        UserError: the file, the line and the remedy, for the first row that can't be used.
-    """
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as handle:
-            rows = csv.DictReader(handle)
-            if not {"track_uri", column} <= set(rows.fieldnames or []):
-                raise UserError(
-                    f"{table}, line 1: the header lacks track_uri or {column}; make it 'track_uri,{column}'"
-                )
-            for row in rows:
-                uri, value = bare_uri(row["track_uri"] or ""), (row[column] or "").strip()
-                where = f"{table}, line {rows.line_num}"
-                if not uri or not value:
-                    raise UserError(f"{where}: track_uri or {column} is empty; fill in both or remove the line")
-                yield where, uri, value
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"{table}: not CSV in UTF-8 ({error}); save it as such, with the header 'track_uri,{column}'"
-        ) from None
+    return read_pairs(mapping, "file", existing)

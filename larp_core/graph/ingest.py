@@ -120,6 +120,7 @@ INGEST = [
         config=_audio_sources,
         external=_audio_files,
         again=_has_audio_to_get,
+        version=2,
     ),
     Step(
         "clips",

@@ -61,7 +61,14 @@ def test_sources_are_told_in_their_order(tmp_path: Path) -> None:
     assert finding(settings_of(tmp_path, **both), "urls") == Finding("urls", True, "1 URLs")
     assert finding(settings_of(tmp_path, **both), "folder").says == "1 audio files"
     urls.write_text("track_uri,url\nx,nothing\n")
-    assert "line 2" in finding(settings_of(tmp_path, **both), "urls").says
+    assert "none can be used" in finding(settings_of(tmp_path, **both), "urls").says
+    urls.write_text("track_uri,url\n,\nx,nothing\ny,https://me:hunter2@host/y.mp3\n")
+    told = finding(settings_of(tmp_path, **both), "urls")
+    assert not told.is_fine and "hunter2" not in told.says
+    assert told.says.startswith(f"1 URLs; 2 rows can't be used and the others can; the first, {urls}, line 2: ")
+    (tmp_path / "mapping.csv").write_text("track_uri,file\nx,x.mp3\ny,y.mp3\n")
+    told = finding(settings_of(tmp_path, **both), "folder")
+    assert not told.is_fine and told.says.startswith("1 audio files; 1 rows can't be used")
     assert "LARP_AUDIO_DIR" in finding(settings_of(tmp_path), "audio sources").says
 
 

@@ -118,6 +118,10 @@ def test_other_outcomes_pause_nothing_and_write_nothing(tmp_path: Path, clock: C
 class _Refusing:
     name = "web"
     costs_requests = True
+    bad_rows = ()
+
+    def question(self, track: Track) -> str | Outcome:
+        return track.track_uri or Outcome("not_found")
 
     def fetch(self, track: Track, folder: Path) -> Outcome:
         return refusal(30.0)
@@ -127,7 +131,8 @@ def test_a_paced_source_waits_and_tells_its_gate(tmp_path: Path, clock: Clock) -
     source = Paced(_Refusing(), Gate(tmp_path / "web.json"))
     started = clock.now
     assert source.fetch(Track(1, "x"), tmp_path).status == "rate_limited"
-    assert clock.now == started
+    assert source.fetch(Track(1, ""), tmp_path).status == "not_found"
+    assert clock.now == started  # what takes no request doesn't wait
     source.fetch(Track(1, "x"), tmp_path)
     assert clock.now - started == pytest.approx(30.0)
     assert (source.name, source.costs_requests) == ("web", True)

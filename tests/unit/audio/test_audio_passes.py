@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,28 +11,21 @@ from pathlib import Path
 import polars as pl
 import pytest
 from audio_files import job_of, write_tracks
-from hostile_server import HostileServer, LoopbackSearch, hostile_server
+from hostile_server import HostileServer, hostile_server
+from listed_sources import FAST, fast_job, refusals_of, use
 
 from larp_core import memo
 from larp_core.audio import acquire, attempt
 from larp_core.audio.acquire import acquire_audio
-from larp_core.audio.configured import configured_sources, paced
-from larp_core.audio.downloads import DownloadOptions, UrlList, YtDlp
-from larp_core.audio.ledger import Entry, Ledger, now, read_entries
+from larp_core.audio.configured import configured_sources
+from larp_core.audio.downloads import YtDlp
+from larp_core.audio.ledger import Entry, Ledger, now, read_entries, refusal
 from larp_core.audio.pacing import Paced
-from larp_core.audio.sources import LocalFolder, Track
-from larp_core.config import AcquireConfig
+from larp_core.audio.sources import Track
 from larp_core.files import write_json
 from larp_core.steps import Job
 
 URIS = [f"{i:022d}" for i in range(4)]
-FAST = AcquireConfig(
-    sleep_between_requests_seconds=0.0,
-    socket_timeout_seconds=2.0,
-    first_pause_seconds=0.2,
-    backoff_seconds=0.1,
-    url_seconds_between_tracks=0.0,
-)
 
 
 @pytest.fixture
@@ -44,29 +36,7 @@ def server(mp3_of: Callable[[float], Path]) -> Iterator[HostileServer]:
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    job = job_of("mp3", tmp_path / "data", mpd_dir=tmp_path)
-    settings = replace(job.settings, recipe=replace(job.recipe, acquire=FAST))
-    job = replace(job, settings=settings)
-    write_tracks(job, URIS)
-    return job
-
-
-def use(
-    monkeypatch: pytest.MonkeyPatch, job: Job, server: HostileServer, urls: dict[str, str], *, search: bool = False
-) -> None:
-    """Makes the run's sources the test's server: the list of URLs, then the search."""
-    table = job.settings.data_dir / "urls.csv"
-    rows = [f"{uri},{server.url}{path}" for uri, path in urls.items()]
-    table.write_text("\n".join(["track_uri,url", *rows]) + "\n")
-    options = DownloadOptions(FAST, allow_private=True)
-
-    @contextlib.contextmanager
-    def sources(*_: object) -> Iterator[list[object]]:
-        both = [UrlList(table, options), *([LoopbackSearch(server.url, FAST)] if search else [])]
-        folder = [LocalFolder(job.settings.audio_dir)] if job.settings.audio_dir else []
-        yield [*folder, *(paced(source, job, 0.0) for source in both)]
-
-    monkeypatch.setattr(acquire, "configured_sources", sources)
+    return fast_job(tmp_path, URIS)
 
 
 def with_durations(job: Job, durations_ms: list[int | None]) -> None:
@@ -89,11 +59,11 @@ def test_what_one_source_lacks_the_next_is_asked_for(
         ("duration_mismatch", "youtube"),
         ("ok", "youtube"),
     ]
-    assert [entry.refusals for entry in entries.values()] == [
-        "",
-        "urls=removed",
-        "urls=not_found youtube=duration_mismatch",
-        "urls=not_found",
+    assert [refusals_of(entry) for entry in entries.values()] == [
+        {},
+        {"urls": "removed"},
+        {"urls": "not_found", "youtube": "duration_mismatch"},
+        {},  # nobody was asked for a URL that isn't in the list
     ]
     assert entries[URIS[2]].detail.startswith("urls: not_found, ")
     assert "youtube: duration_mismatch, 1 results of 3.0 s; wanted 60 s" in entries[URIS[2]].detail
@@ -138,7 +108,7 @@ def test_a_rate_limit_pauses_the_source_and_all_is_got_in_the_end(
     use(monkeypatch, job, server, {uri: f"/429/{uri}.mp3" for uri in URIS})
     server.headers = {"Retry-After": "1"}
     server.refusals_left = {f"/429/{uri}.mp3": 1 for uri in URIS[:2]} | {f"/429/{uri}.mp3": 0 for uri in URIS[2:]}
-    acquire_audio(job)
+    assert list(acquire_audio(job).tables) == ["coverage"]
     entries = read_entries(job.paths.ledger)
     assert [entry.status for entry in entries.values()] == ["ok"] * 4
     assert [entry.attempts for entry in entries.values()] == [2, 2, 1, 1]
@@ -182,7 +152,7 @@ def test_errors_are_tried_again_and_given_up(job: Job, server: HostileServer, mo
     acquire_audio(job)
     entries = read_entries(job.paths.ledger)
     assert [entry.status for entry in entries.values()] == ["error", "ok", "not_found", "not_found"]
-    assert [entry.attempts for entry in entries.values()] == [5, 3, 1, 1]
+    assert [entry.attempts for entry in entries.values()] == [5, 3, 1, 0]
     requests = server.requested.total()
     assert acquire_audio(job).facts["looked_up_now"] == 0
     assert server.requested.total() == requests
@@ -207,13 +177,14 @@ def test_on_a_retry_only_those_are_asked_that_may_answer_otherwise(
 ) -> None:
     use(monkeypatch, job, server, {URIS[0]: "/410/0.mp3"}, search=True)
     ledger = Ledger(job.paths.ledger)
-    refusals = "urls=removed youtube=rate_limited"
+    urls = "urls=" + refusal("removed", f"{server.url}/410/0.mp3")
+    refusals = f"{urls} youtube={refusal('rate_limited', 'Somebody Song 0 None')}"
     ledger.record(Entry(0, URIS[0], "rate_limited", "youtube", attempts=2, last_attempt_at=now(), refusals=refusals))
     ledger.save()
     server.results = [{"url": f"{server.url}/ok/found.mp3", "duration": 3.0}]
     acquire_audio(job)
     entry = read_entries(job.paths.ledger)[URIS[0]]
-    assert (entry.status, entry.source, entry.refusals) == ("ok", "youtube", "urls=removed")
+    assert (entry.status, entry.source, entry.refusals) == ("ok", "youtube", urls)
     assert server.requested["/410/0.mp3"] == 0
 
 

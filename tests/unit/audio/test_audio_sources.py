@@ -39,52 +39,6 @@ def test_files_are_found_by_name_at_any_depth(tmp_path: Path) -> None:
     assert "LARP_AUDIO_DIR" in missing.detail
 
 
-def test_a_mapping_names_files_here_and_elsewhere(tmp_path: Path) -> None:
-    folder, elsewhere = tmp_path / "folder", tmp_path / "Ünïcode, song.mp3"
-    folder.mkdir()
-    elsewhere.write_bytes(b"x")
-    (folder / "one.mp3").write_bytes(b"x")
-    rows = [
-        "track_uri,file,note",
-        f"spotify:track:{SPOTIFY_ID},one.mp3,mine",
-        f'lfm:1,"{elsewhere}",',
-        "lfm:2,one.mp3,",
-    ]
-    (folder / "mapping.csv").write_text("\ufeff" + "\r\n".join(rows), encoding="utf-8")
-    assert fetch(folder, SPOTIFY_ID).path == folder / "one.mp3"
-    assert fetch(folder, "lfm:1").path == elsewhere
-    assert fetch(folder, "lfm:2").path == folder / "one.mp3"
-    assert fetch(folder, "lfm:3").status == "not_found"
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        ("", r"mapping.csv, line 1: the header lacks"),
-        ("uri;file\nx;one.mp3\n", r"line 1: the header lacks track_uri or file; make it 'track_uri,file'"),
-        ("track_uri,file\nx,one.mp3\ny,two.mp3\n", r"line 3: file 'two.mp3' does not exist; correct"),
-        ("track_uri,file\nx\n", r"line 2: track_uri or file is empty; fill in"),
-        ("track_uri,file\n,one.mp3\n", r"line 2: track_uri or file is empty"),
-        ("track_uri,file\nx,one.mp3\nx,1.mp3\n", r"line 3: track_uri 'x' has another file"),
-        ("track_uri,file\nx,.\n", r"line 2: file '.' does not exist"),
-    ],
-)
-def test_a_bad_mapping_names_file_line_and_remedy(tmp_path: Path, text: str, complaint: str) -> None:
-    for name in ("one.mp3", "1.mp3"):
-        (tmp_path / name).write_bytes(b"x")
-    (tmp_path / "mapping.csv").write_text(text)
-    with pytest.raises(UserError, match=complaint) as raised:
-        LocalFolder(tmp_path)
-    assert "\n" not in str(raised.value)
-    assert str(tmp_path) in str(raised.value)
-
-
-def test_a_mapping_that_is_no_text_says_so(tmp_path: Path) -> None:
-    (tmp_path / "mapping.csv").write_bytes(b"\xff\xfe\x00t\x00r")
-    with pytest.raises(UserError, match="not CSV in UTF-8"):
-        LocalFolder(tmp_path)
-
-
 def test_a_folder_that_cannot_be_used_says_why(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"LARP_AUDIO_DIR: .* does not exist"):
         LocalFolder(tmp_path / "nope")

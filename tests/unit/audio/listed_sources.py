@@ -1,0 +1,63 @@
+"""Helpers of the acquisition's tests: a list of URLs and a search, both answered by a server on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from audio_files import job_of, write_tracks
+from hostile_server import HostileServer, LoopbackSearch
+
+from larp_core.audio import acquire
+from larp_core.audio.configured import paced
+from larp_core.audio.downloads import DownloadOptions, UrlList
+from larp_core.audio.ledger import Entry
+from larp_core.audio.sources import LocalFolder
+from larp_core.config import AcquireConfig
+from larp_core.steps import Job
+
+FAST = AcquireConfig(
+    sleep_between_requests_seconds=0.0,
+    socket_timeout_seconds=2.0,
+    first_pause_seconds=0.2,
+    backoff_seconds=0.1,
+    url_seconds_between_tracks=0.0,
+)
+
+
+def fast_job(folder: Path, uris: list[str]) -> Job:
+    """The step mp3 of a dataset with these tracks, with waits of tenths of a second."""
+    job = job_of("mp3", folder / "data", mpd_dir=folder)
+    job = replace(job, settings=replace(job.settings, recipe=replace(job.recipe, acquire=FAST)))
+    write_tracks(job, uris)
+    return job
+
+
+def use(
+    monkeypatch: pytest.MonkeyPatch, job: Job, server: HostileServer, urls: dict[str, str], *, search: bool = False
+) -> Path:
+    """Makes the run's sources the test's server: the user's folder if any, the list of URLs, then the search.
+
+    Returns the list.
+    """
+    table = job.settings.data_dir / "urls.csv"
+    rows = [f"{uri},{server.url}{path}" for uri, path in urls.items()]
+    table.write_text("\n".join(["track_uri,url", *rows]) + "\n")
+    options = DownloadOptions(FAST, allow_private=True)
+
+    @contextlib.contextmanager
+    def sources(*_: object) -> Iterator[list[object]]:
+        both = [UrlList(table, options), *([LoopbackSearch(server.url, FAST)] if search else [])]
+        folder = [LocalFolder(job.settings.audio_dir)] if job.settings.audio_dir else []
+        yield [*folder, *(paced(source, job, 0.0) for source in both)]
+
+    monkeypatch.setattr(acquire, "configured_sources", sources)
+    return table
+
+
+def refusals_of(entry: Entry) -> dict[str, str]:
+    """What each source said, without the digest of what it was asked."""
+    return {source: said.partition("#")[0] for source, said in entry.refusal_of.items()}
