@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from larp_core.audio.attempt import Request, crashed, is_unchanged, local_file, make_getter
+from larp_core.audio.attempt import Request, crashed, is_unchanged, local_file, make_getter, mismatch
 from larp_core.audio.configured import configured_sources
 from larp_core.audio.coverage import coverage_by_split
 from larp_core.audio.ledger import OK, Entry, Ledger, is_retriable, lost
@@ -83,6 +83,8 @@ def _is_settled(
     track: Track, before: Entry, own: Path | None, sources: Sequence[AudioSource], settings: Settings
 ) -> bool:
     """True where no source can do better: the audio is there, or each has said its last word."""
+    if before.status == OK and mismatch(before, track):
+        return False
     is_same_file = own is not None and is_unchanged(before, own, settings.data_dir)
     if before.status == OK and before.source in ("folder", "own"):
         return is_same_file

@@ -56,6 +56,10 @@ def get(request: Request, sources: Sequence[AudioSource], places: Places) -> Ent
     attempts = before.attempts if before else 0
     refusals = dict(before.refusal_of) if before else {}
     failures: list[Entry] = []
+    if before and stored and before.path == ledger_path(stored, places.data_dir) and (why := mismatch(before, track)):
+        stored.unlink()  # it is the wrong song for every dataset
+        stored = None
+        failures.append(_entry(track, Outcome("duration_mismatch", detail=why), before.source))
     for source in sources:
         if source.costs_requests and stored is not None:
             break
@@ -112,6 +116,14 @@ def is_unchanged(before: Entry, path: Path, data_dir: Path) -> bool:
     return before.status in (OK, "corrupt") and changed_at < before.last_attempt_at.timestamp() - CLOCK_SECONDS
 
 
+def mismatch(entry: Entry, track: Track) -> str:
+    """Why a file that was guessed from names, maybe before the track's length was known, is another; else empty."""
+    seconds, tolerance = entry.duration_seconds, entry.tolerance_seconds
+    if seconds is None or tolerance is None or track.fits(seconds, tolerance):
+        return ""
+    return f"it lasts {seconds:.0f} s; wanted {(track.duration_ms or 0) / 1000:.0f} s"
+
+
 def ledger_path(path: Path, data_dir: Path) -> str:
     return str(path.relative_to(data_dir) if path.is_relative_to(data_dir) else path)
 
@@ -129,21 +141,21 @@ def _inspected(outcome: Outcome, source: str, request: Request, places: Places) 
     is_download = path.is_relative_to(places.folder)
     try:
         entry = replace(entry, sha256=hash_file(path), path=None if is_download else ledger_path(path, places.data_dir))
-        if before and before.sha256 == entry.sha256 and before.path == entry.path and before.status in (OK, "corrupt"):
+        is_known = before and (before.sha256, before.path) == (entry.sha256, entry.path)
+        if before and is_known and before.status in (OK, "corrupt") and not mismatch(before, track):
             return replace(before, source=source)
         measured = measure(path)
     except CorruptAudio as error:
         return _refused(entry, path, is_download, "corrupt", str(error))
     except OSError as error:
         return replace(entry, status="error", detail=f"cannot read {path.name}: {error.strerror}")
-    seconds, tolerance = measured.duration_seconds, outcome.tolerance_seconds
-    if tolerance is not None and not track.fits(seconds, tolerance):
-        wanted = (track.duration_ms or 0) / 1000
-        reason = f"it lasts {seconds:.0f} s; wanted {wanted:.0f} s"
-        return replace(_refused(entry, path, is_download, "duration_mismatch", reason), sha256=None)
+    seconds, tolerance = round(measured.duration_seconds, 6), outcome.tolerance_seconds
+    found = replace(entry, duration_seconds=seconds, decoder=measured.decoder, tolerance_seconds=tolerance)
+    if why := mismatch(found, track):
+        return replace(_refused(entry, path, is_download, "duration_mismatch", why), sha256=None)
     if is_download:
-        entry = replace(entry, path=ledger_path(_put_in_store(path, places.store, track), places.data_dir))
-    return replace(entry, duration_seconds=round(seconds, 6), decoder=measured.decoder)
+        return replace(found, path=ledger_path(_put_in_store(path, places.store, track), places.data_dir))
+    return found
 
 
 def _refused(entry: Entry, path: Path, is_download: bool, status: str, reason: str) -> Entry:

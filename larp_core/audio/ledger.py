@@ -4,7 +4,8 @@
 store) and absolute where it is the user's own; `data_dir / path` is right for both. `attempts` counts requests to a
 remote source: look-ups on this machine cost none. `refusals` tells what each such source said that had no audio, with a
 digest of what it was asked, `urls=removed#1f2e3d4c youtube=rate_limited#5a6b7c8d`; `status` is the most hopeful of
-these. `duration_seconds` is measured by decoding.
+these. `duration_seconds` is measured by decoding. `tolerance_seconds` is how far the length of a file that was guessed
+from names may be from the catalogue's, which may become known later; null for other files.
 Between runs a track is known by its uri: ids belong to one reading of the playlists.
 
 While a run fills it, each row is also appended to a journal beside it, so that a run killed at any moment forgets no
@@ -60,6 +61,7 @@ SCHEMA: dict[str, pl.DataType] = {
     "last_attempt_at": pl.Datetime("us", "UTC"),
     "detail": pl.String(),
     "refusals": pl.String(),
+    "tolerance_seconds": pl.Float64(),
 }
 
 
@@ -79,6 +81,7 @@ class Entry:
     last_attempt_at: datetime | None = None
     detail: str = ""
     refusals: str = ""
+    tolerance_seconds: float | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

@@ -40,7 +40,7 @@ class TaggedFiles:
             )
         for file, duration_ms in files:
             if duration_ms is None or track.fits(duration_ms / 1000, self._tolerance_seconds):
-                return Outcome("ok", file)
+                return Outcome("ok", file, tolerance_seconds=self._tolerance_seconds)
         lengths = ", ".join(f"{(duration_ms or 0) / 1000:.0f} s" for _, duration_ms in files)
         wanted = (track.duration_ms or 0) / 1000
         return Outcome("duration_mismatch", detail=f"files with its tags last {lengths}; wanted {wanted:.0f} s")

@@ -7,13 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import mutagen
+import polars as pl
 import pytest
 from audio_files import job_of, write_tracks
 
+from larp_core.audio import tagged
 from larp_core.audio.acquire import acquire_audio
 from larp_core.audio.ledger import read_entries
 from larp_core.audio.sources import Outcome, Track
 from larp_core.audio.tagged import TaggedFiles
+
+TAGS = pl.DataFrame(
+    {
+        "path": ["b.mp3", "a live.mp3", "d.mp3"],
+        "title": ["Song 1", "Song 2", "Song 3"],
+        "artist": ["Somebody"] * 3,
+        "duration_ms": [None, 12_000, None],
+    }
+)
+"""What `load_tags` gives for files whose headers may not tell their length."""
 
 
 @pytest.fixture
@@ -88,3 +100,28 @@ def test_tags_find_what_the_id_does_not(music: Path, tmp_path: Path) -> None:
     before = job.paths.ledger.read_bytes()
     acquire_audio(job)
     assert job.paths.ledger.read_bytes() == before
+
+
+def test_a_length_that_became_known_is_held_against_tags_and_not_against_ids(
+    music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A header without a length, as raw streams have, doesn't tell: what decoding measured does."""
+    monkeypatch.setattr(tagged, "load_tags", lambda *_: TAGS)
+    shutil.copy(music / "c.mp3", music / "lfm:0.mp3")
+    job = job_of("mp3", tmp_path / "data", mpd_dir=tmp_path, audio_dir=music)
+    write_tracks(job, [f"lfm:{number}" for number in range(4)])
+    acquire_audio(job)
+    entries = list(read_entries(job.paths.ledger).values())
+    assert [(entry.status, entry.tolerance_seconds) for entry in entries] == [("ok", None)] + [("ok", 5.0)] * 3
+    tracks = pl.read_parquet(job.paths.metadata)
+    tracks.with_columns(duration_ms=pl.Series([60_000, 60_000, 60_000, 4_000], dtype=pl.Int32)).write_parquet(
+        job.paths.metadata
+    )
+    acquire_audio(job)
+    entries = list(read_entries(job.paths.ledger).values())
+    assert [entry.status for entry in entries] == ["ok", "duration_mismatch", "duration_mismatch", "ok"]
+    assert [entry.detail for entry in entries][1:3] == [
+        "it lasts 3 s; wanted 60 s",
+        "files with its tags last 12 s; wanted 60 s",
+    ]
+    assert (music / "b.mp3").exists()
