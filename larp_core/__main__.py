@@ -48,7 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             settings = _settings(options, inside_dagster=isinstance(pipes, PipesContext))
             for name in options["steps"]:
-                if (line := _run(name, settings, options["dataset"], options["shard"])) is not None:
+                line = _run(name, settings, options["dataset"], options["shard"])
+                if line is not None and not isinstance(pipes, PipesContext):  # Dagster's console says it
                     print(line, flush=True)
             if NUM_PROCESSES > 1:
                 from larp_core.training.processes import leave
@@ -147,6 +148,7 @@ def _run(name: str, settings: Settings, dataset: str | None, shard: str | None) 
     if dataset and dataset not in settings.datasets:
         raise UserError(f"--dataset {dataset} is not among the configured ones: {', '.join(settings.datasets)}")
     job = Job(step, settings, dataset)
+    _name_lines(job)
     if shard is not None:
         return _run_shard(job, shard)
     _keep_to_threads(job)
@@ -184,14 +186,18 @@ def _run_shard(job: Job, shard: str) -> str:
 
 
 def _show_progress(pipes: PipesContext) -> None:
-    """What the steps log goes to the terminal and, inside Dagster, to the run's log in the web UI."""
+    """What the steps log goes to the terminal or, inside Dagster, to the run's log, whose lines its console prints."""
     logger = logging.getLogger("larp_core")
     logger.setLevel(logging.INFO if PROCESS == 0 else logging.ERROR)
-    terminal = logging.StreamHandler()
-    terminal.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
-    logger.addHandler(terminal)
-    if isinstance(pipes, PipesContext):
-        logger.addHandler(_ToPipes(pipes))
+    logger.addHandler(_ToPipes(pipes) if isinstance(pipes, PipesContext) else logging.StreamHandler())
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")  # bars of other libraries, which would fill a file
+
+
+def _name_lines(job: Job) -> None:
+    """`14:57:36 mpd/mp3: 120 of 1,486 tracks`, as Dagster's console has it."""
+    for handler in logging.getLogger("larp_core").handlers:
+        handler.setFormatter(logging.Formatter(f"%(asctime)s {'/'.join(job.key)}: %(message)s", datefmt="%H:%M:%S"))
 
 
 class _ToPipes(logging.Handler):

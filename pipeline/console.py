@@ -8,6 +8,9 @@ import dagster as dg
 SKIPPED_STEP = "Dependencies for step"
 """How Dagster begins the line that it logs, as an error, for each step after one that failed."""
 
+PIPES = "[pipes]"
+"""How it begins those about its connection to a step's process."""
+
 
 class OneLine(logging.Formatter):
     """`14:57:36 mpd/mp3: 1,486 rows, done in 39.7 s`, with nothing more where the user can mend what is wrong."""
@@ -45,8 +48,9 @@ def _name(step_key: str | None) -> str:
 
 
 def is_worth_a_line(record: logging.LogRecord) -> bool:
-    """False for steps that did not run because of the one that failed, which has its own line."""
-    return not record.dagster_meta["orig_message"].startswith(SKIPPED_STEP)  # type: ignore[attr-defined]
+    """False for steps that did not run because of the one that failed, which has its own line, and for plumbing."""
+    said: str = record.dagster_meta["orig_message"]  # type: ignore[attr-defined]
+    return not (said.startswith(SKIPPED_STEP) or (said.startswith(PIPES) and record.levelno <= logging.INFO))
 
 
 @dg.logger(config_schema={"log_level": dg.Field(str, is_required=False, default_value="INFO")})

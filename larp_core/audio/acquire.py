@@ -119,7 +119,7 @@ def _get_all(job: Job, requests: list[Request], sources: Sequence[AudioSource], 
             return
         requests = later
         done = map_in_processes(make_getter, arguments, due, isolated=True)
-        for request, found in progressing(done, f"{job.dataset}/mp3", len(due), "track"):
+        for request, found in progressing(done, len(due), "track", f"{job.dataset}/mp3"):
             entry = crashed(request, sources, str(found)) if isinstance(found, Crashed) else found
             ledger.record(entry)
             if entry.is_retriable:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
-from tqdm import tqdm
 
 from larp_core.audio.clip_shards import FORMAT_KEY, SCHEMA, ClipShards, Shard, frame_of, shards_of
 from larp_core.audio.clips_report import report_of
@@ -29,6 +28,7 @@ from larp_core.data.paper_lists import load_paper_lists
 from larp_core.errors import UserError
 from larp_core.files import hash_of, write_parquet
 from larp_core.paths import DatasetPaths
+from larp_core.progress import Progress
 from larp_core.steps import Job, Report
 
 __all__ = ["SCHEMA", "build_clips", "build_shard", "has_clips_to_cut"]
@@ -174,19 +174,19 @@ def _carry_out(
                 in_work.update(dict.fromkeys(to_cut, Outcomes(shard, kept, len(to_cut))))
             else:
                 frames.append(frame_of(kept.values()))
-            progress.update(len(planned) - len(to_cut))
+            progress.found(len(planned) - len(to_cut))
             yield from to_cut.values()
 
     done = map_in_processes(make_cutter, (job.recipe.clip,), cuts(), isolated=True)
     # A thread of its own writes, so that the processes need not wait for the disk.
-    with tqdm(desc=f"{job.dataset}/clips", total=num_clips, unit="clip") as progress, ThreadPoolExecutor(1) as writer:
+    with Progress(num_clips, "clip", f"{job.dataset}/clips") as progress, ThreadPoolExecutor(1) as writer:
         writes = []
         for cut, result in done:
             outcomes, died = in_work.pop(_name(cut)), isinstance(result, Crashed)
             outcomes.clips[_name(cut)] = without_file(cut.clip, "corrupt", str(result)) if died else result
             outcomes.num_waiting -= 1
             num_cut += 1
-            progress.update()
+            progress.add()
             if not outcomes.num_waiting:
                 frames.append(frame_of(outcomes.clips.values()))
                 writes.append(writer.submit(shards.write, outcomes.shard, outcomes.clips))

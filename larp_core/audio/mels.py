@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from larp_core.audio.decode import read_clip
 from larp_core.audio.ledger import OK
@@ -26,6 +25,7 @@ from larp_core.audio.workers import num_cores
 from larp_core.errors import UserError
 from larp_core.files import atomic_path, write_parquet
 from larp_core.paths import DatasetPaths
+from larp_core.progress import Progress
 from larp_core.steps import Job, Report
 
 BATCH_SIZE = 8
@@ -76,11 +76,11 @@ def load_mels(paths: DatasetPaths) -> np.ndarray:
 def _fill(store: MelStore, clips: pl.DataFrame, job: Job) -> int:
     """Computes the rows that the store has not got, and finishes it; how many they were."""
     todo = np.flatnonzero(~store.done)
-    progress = tqdm(desc=f"{job.dataset}/mels", total=len(clips), initial=len(clips) - len(todo), unit="clip")
-    with progress:
+    with Progress(len(clips), "clip", f"{job.dataset}/mels") as progress:
+        progress.found(len(clips) - len(todo))
         for rows, batch in _batches(job.paths.root, clips["path"], todo):
             store.write(rows, batch)
-            progress.update(len(rows))
+            progress.add(len(rows))
     store.finish()
     return len(todo)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from tqdm import tqdm
 
 from larp_core.audio.clips_report import first_good
 from larp_core.audio.decode import read_clip
@@ -20,6 +19,7 @@ from larp_core.audio.workers import Crashed, map_in_processes
 from larp_core.config import SOUND_FIELDS
 from larp_core.files import write_parquet
 from larp_core.paths import DatasetPaths
+from larp_core.progress import Progress
 
 VERSION_KEY, VERSION = "sound_fields", "1"
 SCHEMA = {"sha256": pl.String, **dict.fromkeys(SOUND_FIELDS, pl.String)}
@@ -40,14 +40,14 @@ def build_sound_fields(paths: DatasetPaths) -> pl.DataFrame:
     known = _known(paths.sound_fields)
     new = clips.unique("sha256", maintain_order=True).join(known, on="sha256", how="anti")
     items = [(sha256, paths.root / path) for sha256, path in new.select("sha256", "path").iter_rows()]
-    with tqdm(desc=f"{paths.dataset}/captions: listening", total=len(items), unit="clip", disable=None) as progress:
+    with Progress(len(items), "clip", f"{paths.dataset}/captions", "listening") as progress:
         for first in range(0, len(items), SAVE_EVERY_CLIPS):
             rows = []
             some = items[first : first + SAVE_EVERY_CLIPS]
             for (sha256, _), fields in map_in_processes(make_listener, (), some):
                 told = {} if isinstance(fields, Crashed) else fields
                 rows.append({"sha256": sha256} | told)
-                progress.update()
+                progress.add()
             known = pl.concat([known, pl.DataFrame(rows, schema=SCHEMA)]).sort("sha256")
             write_parquet(known, paths.sound_fields, metadata={VERSION_KEY: VERSION})
     return clips.select("track_id", "sha256").join(known, on="sha256", how="left").drop("sha256")

@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
-from tqdm import tqdm
 
 from larp_core.audio.workers import Crashed, map_in_processes
 from larp_core.data.archive import RawFile, zip_members
@@ -23,6 +22,7 @@ from larp_core.data.mpd_slice import read_slice
 from larp_core.data.parts import Part, PartStore, Reading, UnreadableError
 from larp_core.data.rejects import UNREAD, Rejects
 from larp_core.errors import UserError
+from larp_core.progress import Progress
 from larp_core.recipes import Recipe
 
 LICENCE = "research only, no redistribution: the Million Playlist Dataset's terms (AIcrowd, Spotify)"
@@ -106,11 +106,10 @@ def _read_all(files: list[RawFile], store: PartStore) -> dict[str, Part | str]:
             new.append(raw)
         else:
             parts[raw.name] = known
-    progress = tqdm(total=len(new), desc="slices", unit="file", disable=None)
-    with progress:
+    with Progress(len(new), "slice") as progress:
         for raw, part in map_in_processes(_make_reader, (store,), new, SLICES_PER_PROCESS):
             parts[raw.name] = CRASHED if isinstance(part, Crashed) else part
-            progress.update()
+            progress.add()
     return parts
 
 

@@ -55,16 +55,15 @@ class Lookup:
             UserError: Spotify refuses the credentials, or the answers can't be kept.
         """
         waiting = deque(self._unknown(track_uris))
-        progress = Progress("spotify", len(waiting), "track")
-        while waiting and self._may_go_on():
-            self.gate.wait(waiting[0])
-            with self.answers.turn():
-                some = self._unknown(self._next(waiting))  # another process may have asked meanwhile
-                if some:
-                    self._ask(some)
-                waiting.extend(self._unknown(some))  # what failed goes to the end: the others need not wait for it
-            progress.update(progress.total - len(waiting))
-        progress.close()
+        with Progress(len(waiting), "track", part="Spotify") as progress:
+            while waiting and self._may_go_on():
+                self.gate.wait(waiting[0])
+                with self.answers.turn():
+                    some = self._unknown(self._next(waiting))  # another process may have asked meanwhile
+                    if some:
+                        self._ask(some)
+                    waiting.extend(self._unknown(some))  # what failed goes to the end: the others need not wait for it
+                progress.update(progress.total - len(waiting))
         self.num_left = len(waiting)
         if waiting:
             log.warning("Spotify: %d tracks are left to the next run: %s", len(waiting), self.why_left)

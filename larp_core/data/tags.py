@@ -10,11 +10,11 @@ from typing import Any
 
 import mutagen
 import polars as pl
-from tqdm import tqdm
 
 from larp_core.audio.own_music import normal
 from larp_core.data.chunk import Schema
 from larp_core.files import write_parquet
+from larp_core.progress import progressing
 
 TAGS_VERSION = "1"
 """Raised when the same file should give other tags."""
@@ -53,7 +53,7 @@ def load_tags(files: Mapping[str, Path], table: Path) -> pl.DataFrame:
     known = _remembered(table)
     rows: list[tuple[Any, ...]] = []
     new = 0
-    for path, file in tqdm(files.items(), desc="tags", unit="file", disable=None):
+    for path, file in progressing(files.items(), len(files), "file", part="tags"):
         signature = _signature(file)
         row = known.get(path)
         if row is None or row[1:3] != signature:

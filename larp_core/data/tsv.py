@@ -14,15 +14,16 @@ from typing import Any, TypeVar
 
 import indexed_bzip2
 import polars as pl
-from tqdm import tqdm
 
 from larp_core.data.bytes_of_files import CarefulSource, DamagedError, ParallelSource, PlainSource, Source
 from larp_core.data.rejects import Rejects
 from larp_core.errors import UserError
+from larp_core.progress import Progress
 
 Buffer = bytes | memoryview
 Result = TypeVar("Result")
 
+MEGABYTE = 1_000_000
 CHUNK_BYTES = 2 << 20
 """Small, so that a block is parsed while it is in the cache."""
 BLOCKS_AHEAD = 4
@@ -81,7 +82,7 @@ def stream_tsv(
     """
     with (
         _open(path, num_cores) as source,
-        tqdm(desc=path.name, unit="B", total=source.num_bytes, **_SCALE) as progress,
+        Progress(source.num_bytes // MEGABYTE, "MB", part=path.name) as progress,
         contextlib.closing(_ahead(_line_blocks(source, chunk_bytes))) as blocks,
     ):
         first = b"".join(next(blocks, []))
@@ -100,13 +101,9 @@ def stream_tsv(
                 frame = _parse(b"".join((_own_header(len(header)), *pieces)), len(header), bound, columns)
             num_rows += frame.height
             yield frame
-            progress.set_postfix_str(f"{num_rows:,} rows", refresh=False)
-            progress.update(source.position - progress.n)
+            progress.update(source.position // MEGABYTE)
         if source.damage:
             rejects.add(path.name, DAMAGE, 1, f"line {num_rows + 2}")
-
-
-_SCALE: dict[str, Any] = {"unit_scale": True, "disable": None}
 
 
 def _bind(path: Path, header: list[str], columns: tuple[Column, ...]) -> dict[str, int]:

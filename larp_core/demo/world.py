@@ -11,8 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from larp_core.config import WorldConfig
 from larp_core.demo.catalogue import GENRES, MOODS, Catalogue, Track, make_catalogue
 from larp_core.demo.formats import write_lfm2b, write_mpd
@@ -20,6 +18,7 @@ from larp_core.demo.mp3 import duration_ms, write_mp3
 from larp_core.demo.pictures import draw_spectrograms
 from larp_core.demo.playlists import Collection, make_listeners, make_playlists
 from larp_core.files import make_folder, write_json
+from larp_core.progress import progressing
 from larp_core.steps import Job, Report
 
 NUM_EXAMPLES = 10
@@ -75,7 +74,7 @@ def _write_audio(catalogue: Catalogue, folder: Path) -> int:
         return write_mp3(track, folder / f"{track.uri}.mp3")
 
     with ThreadPoolExecutor(os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count()) as pool:
-        for _ in tqdm(pool.map(write, missing), total=len(missing), desc="demo world", unit="track", disable=None):
+        for _ in progressing(pool.map(write, missing), len(missing), "track", "demo_world"):
             pass
     return len(catalogue.tracks) - len(missing)
 

@@ -51,5 +51,5 @@ def epochs_of(stage: str, inputs: StageInputs, recipe: Recipe) -> int:
     if usable.sum() >= 2 or (plan.pairs and not plan.hears_only):
         return recipe.training.epochs_of(stage)
     needed = "a clip and a playlist to share" if plan.hears_only else "clip and caption"
-    logger.warning("%s: fewer than two train tracks have %s; the weights are handed on", stage, needed)
+    logger.warning("fewer than two train tracks have %s; the weights are handed on", needed)
     return 0

@@ -16,10 +16,10 @@ from pathlib import Path
 from traceback import clear_frames
 
 import torch
-from tqdm import tqdm
 
 from larp_core.config import TrainingConfig
 from larp_core.losses.weighted import weighted_mean
+from larp_core.progress import bar
 from larp_core.training import processes
 from larp_core.training.faults import check_losses, is_out_of_memory, telling_what_fits
 from larp_core.training.objective import Objective
@@ -129,21 +129,22 @@ class _Trainer:
         drawn = prefetched(
             self.sampler.epoch(progress.epoch, progress.draws), functools.partial(self._inputs, data=data)
         )
-        bar = tqdm(
-            total=self.sampler.steps_per_epoch,
+        shown = bar(
+            self.sampler.steps_per_epoch,
+            "batch",
+            f"epoch {progress.epoch}",
+            is_wanted=processes.is_main(),
             initial=progress.draws,
-            desc=f"epoch {progress.epoch}",
             mininterval=5,
             leave=False,
-            disable=not processes.is_main(),
         )
         started = time.monotonic()
-        with bar, contextlib.closing(drawn):
+        with shown, contextlib.closing(drawn):
             while group := list(islice(drawn, self.config.gradient_accumulation)):
                 losses = self._step(group, data)
                 progress.seconds += time.monotonic() - started
                 self.watch.step(progress, losses, self.run.learning_rate)
-                bar.update(len(group))
+                shown.update(len(group))
                 self._save_where_due(stop)
                 started = time.monotonic()
 

@@ -160,10 +160,10 @@ def _sampler(stage: str, inputs: StageInputs, training: TrainingConfig, model: L
         seed=training.seed,
         pruning=pruning_by(model, inputs.train, inputs.graph, anchors, training) if prunes else None,
     )
-    logger.info("%s: %d anchors, %d batches an epoch", stage, len(anchors), sampler.steps_per_epoch)
+    logger.info("%d anchors, %d batches an epoch", len(anchors), sampler.steps_per_epoch)
     wanted = sampler.batch_size * (1 if plan.pairs else 2)
     if sampler.num_anchors < wanted:
-        logger.warning("%s: a batch holds all %d anchors, not the %d asked for", stage, len(anchors), wanted)
+        logger.warning("a batch holds all %d anchors, not the %d asked for", len(anchors), wanted)
     return sampler
 
 

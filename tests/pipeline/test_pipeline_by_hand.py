@@ -1,5 +1,6 @@
 """`python -m larp_core`: by hand without Dagster, and never longer than the step that started it."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from larp_core.__main__ import _settings
-from larp_core.settings import VARIABLES
+from larp_core.__main__ import _name_lines, _open_pipes, _settings, _show_progress
+from larp_core.settings import VARIABLES, make_settings
+from larp_core.steps import Job, step_named
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,6 +53,20 @@ def larp_core(*words: str, **variables: str) -> subprocess.CompletedProcess[str]
 def is_running(process_id: int) -> bool:
     status = Path(f"/proc/{process_id}/stat")
     return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_lines_of_a_step_bear_its_name() -> None:
+    logger = logging.getLogger("larp_core")
+    before = logger.handlers[:]
+    try:
+        with _open_pipes() as pipes:
+            _show_progress(pipes)
+        _name_lines(Job(step_named("clips"), make_settings(data_dir="data"), "mpd"))
+        [handler] = [handler for handler in logger.handlers if handler not in before]
+        line = handler.format(logging.makeLogRecord({"msg": "3 of 4 clips"}))
+    finally:
+        logger.handlers = before
+    assert line[8:] == " mpd/clips: 3 of 4 clips"
 
 
 def test_steps_are_listed() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import dagster as dg
@@ -28,6 +29,20 @@ def tells(context: dg.OpExecutionContext) -> None:
     context.log.info("3 rows, done in 0.1 s")
 
 
+CHILD = """
+import logging
+from larp_core.__main__ import _open_pipes, _show_progress
+with _open_pipes() as pipes:
+    _show_progress(pipes)
+    logging.getLogger("larp_core.training").info("736 anchors")
+"""
+
+
+@dg.op
+def trains(context: dg.OpExecutionContext) -> None:
+    dg.PipesSubprocessClient(cwd=str(ROOT)).run(context=context, command=[sys.executable, "-c", CHILD])
+
+
 def printed(capfd: pytest.CaptureFixture[str], *ops: dg.OpDefinition) -> list[str]:
     @dg.job(logger_defs={"console": one_line_console}, config={"loggers": {"console": {"config": {}}}})
     def run() -> None:
@@ -42,6 +57,11 @@ def test_a_step_tells_its_line_with_time_and_name(capfd: pytest.CaptureFixture[s
     (line,) = printed(capfd, tells)
     time, said = line.split(" ", 1)
     assert len(time) == len("14:57:36") and said == "tells: 3 rows, done in 0.1 s"
+
+
+def test_what_a_steps_process_tells_is_printed_once(capfd: pytest.CaptureFixture[str]) -> None:
+    (line,) = printed(capfd, trains)
+    assert line[9:] == "trains: 736 anchors"
 
 
 def test_an_error_of_ours_keeps_its_stack(capfd: pytest.CaptureFixture[str]) -> None:
