@@ -76,8 +76,8 @@ def _demo_world(folder: Path) -> Path:
 
 def _events(folder: Path) -> pl.DataFrame:
     path = next(iter(sorted(folder.glob("listening?events.tsv*"))))
-    frame = next(stream_tsv(path, EVENT_COLUMNS, Rejects(), 8 << 20)).head(NUM_EVENTS)
-    return frame.with_columns(pl.col("timestamp").str.to_datetime(TIME_FORMAT))
+    _, frame = next(stream_tsv(path, EVENT_COLUMNS, Rejects(), 8 << 20))
+    return frame.head(NUM_EVENTS).with_columns(pl.col("timestamp").str.to_datetime(TIME_FORMAT))
 
 
 def _repeat(events: pl.DataFrame, copies: int, folder: Path) -> Path:

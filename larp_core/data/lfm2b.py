@@ -17,7 +17,8 @@ from pathlib import Path
 import polars as pl
 
 from larp_core.data.chunk import INTERACTION_SCHEMA, PLAYLIST_SCHEMA, TRACK_SCHEMA, TRACK_URI_PATTERN, Chunk
-from larp_core.data.lfm_events import ID, read_plays
+from larp_core.data.lfm_events import read_plays
+from larp_core.data.lfm_plays import ID
 from larp_core.data.parts import PartStore
 from larp_core.data.rejects import Rejects
 from larp_core.data.tsv import CHUNK_BYTES, Column, on_all_cores, stream_tsv
@@ -154,12 +155,11 @@ def _look_up(
 ) -> tuple[pl.DataFrame, Rejects]:
     key = wanted.columns[0]
     parts = [pl.DataFrame(schema={column.name: column.dtype for column in columns})]
-    num_rows, rejects = 0, Rejects()
-    for frame in stream_tsv(path, columns, rejects, CHUNK_BYTES, None, num_cores):
+    rejects = Rejects()
+    for first_row, frame in stream_tsv(path, columns, rejects, CHUNK_BYTES, None, num_cores):
         no_key = frame[key].is_null()
         if no_key.any():
-            rejects.add(path.name, NO_KEY, int(no_key.sum()), f"line {num_rows + int(no_key.to_numpy().argmax()) + 2}")
-        num_rows += frame.height
+            rejects.add(path.name, NO_KEY, int(no_key.sum()), f"line {first_row + int(no_key.to_numpy().argmax()) + 2}")
         parts.append(frame.join(wanted, on=key, how="semi", maintain_order="left"))
     return pl.concat(parts).unique(key, keep="first", maintain_order=True), rejects
 

@@ -1,7 +1,5 @@
-"""Lines of LFM-2b's listening events as numbers, in one pass over the bytes: what the distribution's files hold.
+"""A line of LFM-2b's listening events as numbers, compiled: what the distribution's files hold, and nothing else.
 
-A block with anything else in it, be it one odd line, is left to the patient reader (`larp_core.data.tsv`), which knows
-all that may stand in a file. This one costs a third of it, on a single thread, so that more is left for unpacking.
 Importing and compiling it takes more than a second in each process: it is for long files.
 """
 
@@ -10,13 +8,13 @@ from __future__ import annotations
 import numba
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 HEADER = ["user_id", "track_id", "album_id", "timestamp"]
 NO_ALBUM = 2**32 - 1
 MAX_DIGITS = 9
 """So many digits always fit 32 bits and are never `NO_ALBUM`."""
-SHORTEST_LINE = len("1\t1\t1\t2013-11-23 14:22:38\n")
+NUM_USERS = 1 << 24
+"""A hundred times LFM-2b's, whose users are counted from 0: few enough for a table with a byte each."""
 SHAPE = tuple(b"0000-00-00 00:00:00")
 TIME_LENGTH = len(SHAPE)
 TAB, LF, CR, MINUS, ZERO, NINE = tuple(b"\t\n\r-09")
@@ -24,54 +22,33 @@ MONTH_STARTS = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365)
 EPOCH_DAYS = 365 * 1970 + 1969 // 4 - 1969 // 100 + 1969 // 400 + 1
 
 Bytes = npt.NDArray[np.uint8]
-Ids = npt.NDArray[np.uint32]
-
-
-def read_lines(text: bytes) -> pl.DataFrame | None:
-    """`user_id, track_id, album_id` uint32 and `seconds` int64 since 1970, or None where a line is odd.
-
-    Each line must be `<user>\\t<track>\\t<album>\\t<time>`, ended by LF or CR LF: ids of one to nine digits, of an
-    album -1 too, which becomes null, and a time from 1970 on as `2013-11-23 14:22:38`.
-    """
-    if not text.endswith(b"\n"):
-        return None  # below, a line feed is what stops every look ahead
-    most = len(text) // SHORTEST_LINE + 1
-    users, tracks, albums = np.empty((3, most), dtype=np.uint32)
-    seconds = np.empty(most, dtype=np.int64)
-    num_rows = _fill(np.frombuffer(text, dtype=np.uint8), users, tracks, albums, seconds)
-    if num_rows < 0:
-        return None
-    columns = {"user_id": users, "track_id": tracks, "album_id": albums, "seconds": seconds}
-    frame = pl.DataFrame(columns).head(num_rows)
-    if (albums[:num_rows] == NO_ALBUM).any():
-        frame = frame.with_columns(album_id=pl.when(pl.col("album_id") != NO_ALBUM).then("album_id"))
-    return frame
 
 
 @numba.njit(nogil=True)
-def _fill(text: Bytes, users: Ids, tracks: Ids, albums: Ids, seconds: npt.NDArray[np.int64]) -> int:
-    """Fills the arrays; returns the number of lines, or -1 where one is odd."""
-    at, row, last = 0, 0, len(text) - 1
-    while at <= last:
-        user, at = _number(text, at)
-        track, at = _number(text, at)
-        if text[at] == MINUS:
-            album, at = _number(text, at + 1)
-            album = NO_ALBUM if album == 1 else -1
-        else:
-            album, at = _number(text, at)
-        if user < 0 or track < 0 or album < 0 or at + TIME_LENGTH > last:
-            return -1
-        second = _second(text, at)
-        at += TIME_LENGTH
-        if text[at] == CR:
-            at += 1
-        if second < 0 or text[at] != LF:
-            return -1
-        users[row], tracks[row], albums[row], seconds[row] = user, track, album, second
+def read_line(text: Bytes, at: int) -> tuple[int, int, int, int, int]:
+    """User, track, album, seconds since 1970 of the line at `at`, and where the next begins; a user of -1 if it is odd.
+
+    A line must be `<user>\\t<track>\\t<album>\\t<time>`, ended by LF or CR LF: a user below `NUM_USERS`, ids of one to
+    nine digits, of an album -1 too, which is `NO_ALBUM`, and a time from 1970 on as `2013-11-23 14:22:38`. The text
+    must end with LF.
+    """
+    last = len(text) - 1
+    user, at = _number(text, at)
+    track, at = _number(text, at)
+    if text[at] == MINUS:
+        album, at = _number(text, at + 1)
+        album = NO_ALBUM if album == 1 else -1
+    else:
+        album, at = _number(text, at)
+    if not 0 <= user < NUM_USERS or track < 0 or album < 0 or at + TIME_LENGTH > last:
+        return -1, 0, 0, 0, 0
+    second = _second(text, at)
+    at += TIME_LENGTH
+    if text[at] == CR:
         at += 1
-        row += 1
-    return row
+    if second < 0 or text[at] != LF:
+        return -1, 0, 0, 0, 0
+    return user, track, album, second, at + 1
 
 
 @numba.njit(nogil=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import indexed_bzip2
 import polars as pl
@@ -49,16 +49,13 @@ def on_all_cores(read: Callable[[int], Result]) -> Result:
         return read(1)
 
 
-@dataclass(frozen=True)
-class Shortcut:
-    """A faster way to read blocks of lines of a file that has just this header.
-
-    Attributes:
-        read: the frame of a block, or None for one that it leaves to the ordinary way. Its columns are its own affair.
-    """
+class Shortcut(Protocol):
+    """Another way to deal with the lines of a file whose header is `header`, without a frame of them."""
 
     header: list[str]
-    read: Callable[[bytes], pl.DataFrame | None]
+
+    def read(self, text: bytes, first_row: int) -> tuple[int, int]:
+        """How many of the first lines, and of the bytes, of a block it has dealt with; the rest becomes a frame."""
 
 
 def stream_tsv(
@@ -68,8 +65,8 @@ def stream_tsv(
     chunk_bytes: int = CHUNK_BYTES,
     shortcut: Shortcut | None = None,
     num_cores: int = 1,
-) -> Iterator[pl.DataFrame]:
-    """Yields frames of the wanted columns, one row for each line after the header, in file order.
+) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Yields frames of the wanted columns, one row for each line after the header, in file order, and their first row.
 
     A line ends at LF; a CR at the end of a field is taken off. Quotes are data, bytes that aren't UTF-8 become U+FFFD,
     a row with too few fields has nulls, further fields are ignored, an empty field is null, and so is an absent
@@ -92,15 +89,20 @@ def stream_tsv(
         header = header_line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").rstrip("\r").split("\t")
         names = [name.strip().lower() for name in header]
         bound = _bind(path, names, columns)
-        read = shortcut.read if shortcut and shortcut.header == names else None
+        if shortcut and shortcut.header != names:
+            shortcut = None
         num_rows = 0
         first_block: list[list[Buffer]] = [[rest]] if rest else []
         for pieces in itertools.chain(first_block, blocks):
-            frame = read(b"".join(pieces)) if read else None
-            if frame is None:
+            if shortcut:
+                text = b"".join(pieces)
+                num_lines, num_bytes = shortcut.read(text, num_rows)
+                num_rows += num_lines
+                pieces = [memoryview(text)[num_bytes:]]
+            if any(map(len, pieces)):
                 frame = _parse(b"".join((_own_header(len(header)), *pieces)), len(header), bound, columns)
-            num_rows += frame.height
-            yield frame
+                yield num_rows, frame
+                num_rows += frame.height
             progress.update(source.position // MEGABYTE)
         if source.damage:
             rejects.add(path.name, DAMAGE, 1, f"line {num_rows + 2}")

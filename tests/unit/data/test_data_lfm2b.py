@@ -12,7 +12,7 @@ from data_files import write_lfm, write_tsv
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from larp_core.data import lfm2b, lfm_events, tsv
+from larp_core.data import lfm2b, lfm_events, lfm_plays
 from larp_core.data.chunk import Chunk
 from larp_core.data.parts import PartStore
 from larp_core.data.rejects import Rejects
@@ -62,9 +62,9 @@ def test_real_sample_equals_the_naive_reading(sample_data):
 
 def test_first_plays_do_not_depend_on_the_block_size(sample_data, monkeypatch):
     whole, rejected = read(sample_data / "lfm2b")
-    monkeypatch.setattr(tsv.stream_tsv, "__defaults__", (50_000,))
-    monkeypatch.setattr(lfm_events, "GROUP_ROWS", 3_000)
-    monkeypatch.setattr(lfm_events, "MERGE_ROWS", 2_000)
+    monkeypatch.setattr(lfm_events, "CHUNK_BYTES", 50_000)
+    monkeypatch.setattr(lfm_plays, "GROUP_ROWS", 3_000)
+    monkeypatch.setattr(lfm_plays, "MERGE_ROWS", 2_000)
     parts, rejected_in_parts = read(sample_data / "lfm2b")
     assert parts.interactions.equals(whole.interactions) and parts.tracks.equals(whole.tracks)
     assert rejected_in_parts == rejected

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from larp_core.config import IngestConfig
-from larp_core.data import lfm2b, lfm_events, tsv
+from larp_core.data import lfm2b, lfm_events, lfm_plays, tsv
 from larp_core.data.hashing import hash_ids, unit_interval
 from larp_core.data.parts import PartStore
 from larp_core.data.rejects import Rejects
@@ -108,9 +108,9 @@ def test_mangled_events_equal_plain_python(tmp_path, lines, share, recent, end, 
     path = write_events(tmp_path / f"listening-events.tsv{'.bz2' if packed else ''}", lines, end)
     config = IngestConfig(lfm_user_fraction=share, lfm_since="2020-01-01" if recent else None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tsv.stream_tsv, "__defaults__", (40,))
-        patch.setattr(lfm_events, "GROUP_ROWS", 2)
-        patch.setattr(lfm_events, "MERGE_ROWS", 3)
+        patch.setattr(lfm_events, "CHUNK_BYTES", 40)
+        patch.setattr(lfm_plays, "GROUP_ROWS", 2)
+        patch.setattr(lfm_plays, "MERGE_ROWS", 3)
         reading = lfm_events.read_plays(path, config)
     plays, rejects = naive(lines, share, 1_577_836_800 if recent else -(10**12))
     found = {

@@ -57,7 +57,11 @@ def read(path: Path, chunk_bytes: int = tsv.CHUNK_BYTES) -> tuple[list[tuple], p
     def work(num_cores: int) -> tuple[list[tuple], pl.DataFrame]:
         rejects = Rejects()
         frames = stream_tsv(path, COLUMNS, rejects, chunk_bytes, None, num_cores)
-        return [row for frame in frames for row in frame.iter_rows()], rejects.frame()
+        rows: list[tuple] = []
+        for first_row, frame in frames:
+            assert first_row == len(rows)
+            rows += frame.iter_rows()
+        return rows, rejects.frame()
 
     return on_all_cores(work)
 
