@@ -24,6 +24,9 @@ BYTES_PER_SECOND_OF_AUDIO = 20_000
 """160 kbit/s, what video sites send."""
 BYTES_PER_CLIP = 700_000
 """FLAC of 10 s and its mel spectrogram."""
+BYTES_OF_THE_DEMO = 3.3e9
+"""What `train_all` leaves of the demo world in the recipe `demo`, both datasets."""
+
 SECONDS_OF_A_TRACK = 240.0
 DAY_SECONDS = 24 * 3600
 
@@ -164,25 +167,57 @@ def _pauses(settings: Settings) -> Finding:
 def _disk(settings: Settings, datasets: tuple[str, ...]) -> Finding:
     place = next(path for path in (settings.data_dir, *settings.data_dir.parents) if path.exists())
     free = shutil.disk_usage(place).free
-    num_tracks, needed = 0, 0.0
-    for dataset in datasets:
-        paths = settings.paths(dataset)
-        if not (paths.split_tracks.exists() and paths.tracks.exists()):
-            says = f"{_gib(free)} free; how much is needed shows when {dataset}/cold_start_split has been made"
-            return Finding("disk", True, says)
-        split = pl.read_parquet(paths.split_tracks, columns=["track_id"])
-        tracks = pl.read_parquet(paths.tracks, columns=["track_id", "duration_ms"]).join(split, on="track_id")
-        if paths.ledger.exists():
-            have = pl.read_parquet(paths.ledger, columns=["track_id", "status"]).filter(status="ok")
-            tracks = tracks.join(have, on="track_id", how="anti")
-        seconds = float((tracks["duration_ms"] / 1000).fill_null(SECONDS_OF_A_TRACK).clip(0, 3600).sum())
-        downloads = bool({"urls", "youtube"} & set(settings.audio_sources_in_order)) and not settings.is_demo
-        num_tracks += tracks.height
-        needed += tracks.height * BYTES_PER_CLIP + (seconds * BYTES_PER_SECOND_OF_AUDIO if downloads else 0)
-    says = f"{_gib(free)} free; {num_tracks:,} tracks without audio yet may take {_gib(needed)}"
+    unknown: list[str] = []
+    told = ""
+    if settings.is_demo and not settings.shared.demo_world.exists():
+        needed = BYTES_OF_THE_DEMO
+        told = "the demo world and what is made of it"
+    else:
+        tracks_of = {name: _tracks_to_get(settings, name) for name in datasets if _gets_audio(settings, name)}
+        unknown = [name for name, tracks in tracks_of.items() if tracks is None]
+        known = {name: tracks for name, tracks in tracks_of.items() if tracks is not None}
+        needed = sum(_bytes_of(settings, name, tracks) for name, tracks in known.items())
+        if known:
+            told = f"{sum(map(len, known.values())):,} tracks without a clip yet"
+    says = f"{_gib(free)} free"
+    if told:
+        says += f"; {told} may take {_gib(needed)}"
+    if unknown:
+        says += f"; how much {' and '.join(unknown)} may take shows when cold_start_split has been made"
     if needed > free:
         return Finding("disk", False, f"{says}; free some space, or set LARP_DATA to another disk")
     return Finding("disk", True, says)
+
+
+def _gets_audio(settings: Settings, dataset: str) -> bool:
+    return bool(settings.audio_sources_in_order) or settings.is_demo or dataset in DATASETS_WITH_AUDIO
+
+
+def _tracks_to_get(settings: Settings, dataset: str) -> pl.DataFrame | None:
+    """The tracks that have no clip yet, with their lengths; None before the split."""
+    paths = settings.paths(dataset)
+    lengths = next((path for path in (paths.metadata, paths.tracks) if path.exists()), None)
+    if lengths is None or not paths.split_tracks.exists():
+        return None
+    split = pl.read_parquet(paths.split_tracks, columns=["track_id"])
+    tracks = pl.read_parquet(lengths, columns=["track_id", "duration_ms"]).join(split, on="track_id")
+    return _without(tracks, paths.clips)
+
+
+def _without(tracks: pl.DataFrame, table: Path) -> pl.DataFrame:
+    """Those that `table`, the ledger or that of the clips, does not call `ok`."""
+    if not table.exists():
+        return tracks
+    done = pl.read_parquet(table, columns=["track_id", "status"]).filter(status="ok")
+    return tracks.join(done, on="track_id", how="anti")
+
+
+def _bytes_of(settings: Settings, dataset: str, tracks: pl.DataFrame) -> float:
+    clips = tracks.height * settings.recipe.clip.clips_per_track * BYTES_PER_CLIP
+    if not (settings.is_demo or {"urls", "youtube"} & set(settings.audio_sources_in_order)):
+        return clips  # the user's files are used where they lie
+    seconds = _without(tracks, settings.paths(dataset).ledger)["duration_ms"] / 1000
+    return clips + float(seconds.fill_null(SECONDS_OF_A_TRACK).clip(0, 3600).sum()) * BYTES_PER_SECOND_OF_AUDIO
 
 
 def _spotify(settings: Settings) -> Finding:

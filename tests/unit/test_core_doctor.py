@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -93,7 +94,7 @@ def test_a_pause_is_told(tmp_path: Path) -> None:
 def test_the_disk_is_judged_by_the_tracks_without_audio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_of(tmp_path, audio_sources="youtube")
     paths = settings.paths("mpd")
-    assert "cold_start_split" in finding(settings, "disk").says
+    assert finding(settings, "disk").says.endswith("; how much mpd may take shows when cold_start_split has been made")
     paths.split_tracks.parent.mkdir(parents=True)
     ids = pl.Series("track_id", range(3), dtype=pl.Int32)
     pl.DataFrame([ids]).write_parquet(paths.split_tracks)
@@ -103,7 +104,28 @@ def test_the_disk_is_judged_by_the_tracks_without_audio(tmp_path: Path, monkeypa
     told = finding(settings, "disk")
     assert not told.is_fine and "3 tracks" in told.says and "set LARP_DATA to another disk" in told.says
     pl.DataFrame({"track_id": ids[:1], "status": ["ok"]}).write_parquet(paths.ledger)
-    assert "2 tracks" in finding(settings, "disk").says and finding(settings, "disk").is_fine
+    told = finding(settings, "disk")
+    assert "3 tracks without a clip yet" in told.says and told.is_fine  # there is audio for the first, and no clip
+    pl.DataFrame({"track_id": ids[:1], "status": ["ok"]}).write_parquet(paths.clips)
+    assert "2 tracks" in finding(settings, "disk").says
+    several = replace(settings, datasets=("mpd", "lfm"), lfm_dir=tmp_path)
+    assert "2 tracks" in finding(several, "disk").says and "how much lfm may take" in finding(several, "disk").says
+    without_audio = finding(settings_of(tmp_path), "disk")
+    assert without_audio.is_fine and "tracks" not in without_audio.says
+
+
+def test_a_fresh_demo_needs_room_for_its_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = make_settings(data_dir=str(tmp_path / "data"))
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1 << 30))
+    told = finding(settings, "disk")
+    assert not told.is_fine and told.says.startswith(
+        "1.0 GiB free; the demo world and what is made of it may take 3.1 GiB"
+    )
+    settings.shared.demo_world.mkdir(parents=True)
+    assert finding(settings, "disk").says.endswith(
+        "how much mpd and lfm may take shows when cold_start_split has been made"
+    )
 
 
 def test_programs_that_do_not_run_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
