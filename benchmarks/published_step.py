@@ -17,12 +17,15 @@ import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
+from transformers.models.clap.modeling_clap import ClapAudioStage
 
+from larp_core.model.clip_chunks import ChunkedStage
+from larp_core.model.cpu_linear import CpuLinear
 from larp_core.model.modeling_larp import LarpModel
 
 ALPHA = 0.4
 TEMPERATURES = (0.001, 0.5)
-MAX_TOKENS = 30
+ORIGINALS = {CpuLinear: nn.Linear, ChunkedStage: ClapAudioStage}
 
 
 class PairFiles(Dataset):
@@ -54,11 +57,7 @@ class PublishedStep(nn.Module):
 
     def __init__(self, model: LarpModel, queue_size: int, momentum: float) -> None:
         super().__init__()
-        self.model = copy.deepcopy(model)
-        encoder = self.model.audio_model.audio_encoder
-        plain = nn.BatchNorm2d(encoder.batch_norm.num_features)
-        plain.load_state_dict(encoder.batch_norm.state_dict())
-        encoder.batch_norm = plain
+        self.model = as_published(model)
         self.slow = copy.deepcopy(self.model).requires_grad_(False)
         self.temperature = nn.Parameter(torch.tensor(0.07))
         self.momentum, self.pointer = momentum, 0
@@ -109,6 +108,18 @@ class PublishedStep(nn.Module):
         slots = (self.pointer + torch.arange(len(audio), device=audio.device)) % self.audio_queue.shape[1]
         self.audio_queue[:, slots], self.text_queue[:, slots] = audio.T, text.T
         self.pointer = int(slots[-1]) + 1
+
+
+def as_published(model: LarpModel) -> LarpModel:
+    """A copy made of the modules that HTS-AT and BERT come with, in place of ours that compute the same faster."""
+    model = copy.deepcopy(model)
+    encoder = model.audio_model.audio_encoder
+    norm = nn.BatchNorm2d(encoder.batch_norm.num_features)
+    norm.load_state_dict(encoder.batch_norm.state_dict())
+    encoder.batch_norm = norm
+    for module in model.modules():
+        module.__class__ = ORIGINALS.get(type(module), type(module))
+    return model
 
 
 def loader_of(files: list[Path], pairs: np.ndarray, batch_size: int, workers: int) -> DataLoader:

@@ -190,7 +190,8 @@ def small_towers() -> ModelConfig:
 def flops_of_a_step(objective: LarpObjective, world: World, config: TrainingConfig) -> float:
     draw = next(Sampler(world.graph, np.arange(len(world.files)), config.batch_size, True, 0, seed=1).epoch(1))
     batch = world.data.batch(draw.tracks).to(objective.model.device)
-    with FlopCounterMode(display=False) as counter:
+    # The counter knows PyTorch's own products, not oneDNN's.
+    with torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
         torch.stack(list(objective.train()(draw, batch, 0.0).values())).mean().backward()
     objective.zero_grad(set_to_none=True)
     return float(counter.get_total_flops())
