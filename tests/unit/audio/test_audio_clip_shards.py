@@ -109,7 +109,8 @@ def test_outcomes_for_other_settings_are_not_taken_up(job: Job, monkeypatch: pyt
 
 
 KILLED_RUN = """
-import os, signal, sys, time
+import os, signal, sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from audio_files import job_of
 from larp_core.audio import clip_shards, clips, workers
@@ -117,18 +118,23 @@ from larp_core.audio import clip_shards, clips, workers
 clip_shards.TRACKS_PER_SHARD = 4
 workers.ISOLATES = False
 workers.ITEMS_PER_PROCESS = 1_000
-work, left = clips.make_cutter, [int(sys.argv[2])]
+work, left, writers = clips.make_cutter, [int(sys.argv[2])], []
+
+class Writer(ThreadPoolExecutor):
+    def __init__(self, num_threads):
+        super().__init__(num_threads)
+        writers.append(self)
 
 def make_cutter(config):
     def cut(item):
         if not left[0]:
-            time.sleep(0.5)  # a shard that is whole reaches the disk, however slow that is today
+            writers[0].submit(int).result()  # its one thread has written the shards that are whole
             os.kill(os.getpid(), signal.SIGKILL)
         left[0] -= 1
         return work(config)(item)
     return cut
 
-clips.make_cutter = make_cutter
+clips.make_cutter, clips.ThreadPoolExecutor = make_cutter, Writer
 folder = Path(sys.argv[1])
 clips.build_clips(job_of("clips", folder / "data", mpd_dir=folder, audio_dir=folder / "music"))
 """

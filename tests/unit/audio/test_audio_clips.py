@@ -13,17 +13,14 @@ import pytest
 import soundfile
 import soxr
 from audio_files import chirp, clip_rows, job_of, write_tracks
-from hypothesis import given
-from hypothesis import strategies as st
 
 from larp_core import memo
 from larp_core.audio import clips as clips_module
 from larp_core.audio import workers
 from larp_core.audio.acquire import acquire_audio
 from larp_core.audio.clips import SCHEMA, build_clips
-from larp_core.audio.cutting import CUTTER_VERSION, encode_flac, resample, warning_of
+from larp_core.audio.cutting import CUTTER_VERSION
 from larp_core.audio.ledger import Entry, Ledger, read_entries
-from larp_core.audio.offsets import NoClip, start_of_clip
 from larp_core.config import ClipConfig
 from larp_core.errors import UserError
 from larp_core.files import hash_file, write_json
@@ -234,47 +231,6 @@ def test_every_odd_file_ends_as_a_clip_or_a_reason(
     assert (clips["status"] == "ok").sum() >= 12
 
 
-@given(st.text(min_size=1, max_size=30), st.floats(0, 600), st.integers(0, 3))
-def test_a_start_leaves_the_margins_it_can(uri: str, duration: float, seed: int) -> None:
-    config = ClipConfig(seed=seed)
-    start = start_of_clip(uri, duration, config)
-    if isinstance(start, NoClip):
-        assert duration < 10
-        return
-    margin = min(20.0, (duration - 10) / 2)
-    assert margin - 0.001 <= start <= duration - 10 - margin + 1e-9
-    assert start == start_of_clip(uri, duration, config)
-
-
-def test_starts_are_uniform_between_the_margins() -> None:
-    starts = np.array([start_of_clip(f"track {i}", 150.0, CONFIG) for i in range(4_000)])
-    share, _ = np.histogram(starts, bins=10, range=(20, 120))
-    assert share.sum() == 4_000
-    assert share.min() > 330
-    assert share.max() < 470
-    other = np.array([start_of_clip(f"track {i}", 150.0, ClipConfig(seed=1)) for i in range(4_000)])
-    assert abs(np.corrcoef(starts, other)[0, 1]) < 0.06
-
-
-def test_the_released_code_starts_on_whole_seconds_or_not_at_all() -> None:
-    config = ClipConfig(offsets="released_code", margin_seconds=0.0)
-    assert start_of_clip("x", 10.0, config) == 0.0
-    for duration in (
-        9.9,
-        10.5,
-        11.0,
-        11.9,
-        31.0,
-        31.99,
-        221.5,
-    ):  # floor((length - 11) % 10) is 0, or nothing to draw from
-        assert isinstance(start_of_clip("x", duration, config), NoClip)
-    starts = {start_of_clip(f"track {i}", 15.5, config) for i in range(200)}
-    assert starts == {0.0, 1.0, 2.0, 3.0, 4.0}  # numpy's arange(0, 15.5 - 11)
-    starts = {start_of_clip(f"track {i}", 15.0, config) for i in range(200)}
-    assert starts == {0.0, 1.0, 2.0, 3.0}
-
-
 def test_the_papers_lists_say_where_a_clip_begins(job: Job, tmp_path: Path) -> None:
     lists = tmp_path / "lists"
     lists.mkdir()
@@ -315,31 +271,6 @@ def test_the_report_tells_coverage_and_where_clips_lie(built: tuple[Job, Report]
     assert {row["track_uri"] for row in report.tables["clips to play"]} == {"long", "middle", "exact"}
     assert all(soundfile.info(row["file"]).frames == 480_000 for row in report.tables["clips to play"])
     assert Path(report.pictures["durations of the audio"]).read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000, 192_000])
-def test_resampling_gives_exactly_ten_seconds_of_the_same_tone(rate_hz: int) -> None:
-    def tone(rate: int) -> np.ndarray:
-        return np.sin(2 * np.pi * 440 * np.arange(10 * rate) / rate).astype(np.float32)
-
-    resampled = resample(tone(rate_hz), rate_hz, CONFIG)
-    assert resampled.shape == (480_000,)
-    np.testing.assert_allclose(resampled[4_800:-4_800], tone(48_000)[4_800:-4_800], atol=2e-3)
-
-
-def test_a_clips_bytes_are_those_that_libsndfile_writes_of_floats(tmp_path: Path) -> None:
-    """Beyond full scale too, and where half a step is rounded."""
-    noise = np.random.default_rng(1).normal(0, 0.6, 48_000).astype(np.float32)
-    steps = ((np.arange(-40_000, 40_000) + 0.5) / 32_768).astype(np.float32)
-    for samples in (noise, steps, np.array([1, -1, 0, 32_767 / 32_768], np.float32)):
-        soundfile.write(tmp_path / "twin.flac", samples, 48_000, subtype="PCM_16", format="FLAC")
-        assert encode_flac(samples, 48_000) == (tmp_path / "twin.flac").read_bytes()
-
-
-def test_warnings() -> None:
-    assert warning_of(np.zeros(100, np.float32)) == "silent"
-    assert warning_of(np.full(100, 1.0, np.float32)) == "clipped: 100.0% of samples at full scale"
-    assert warning_of(np.full(100, 0.5, np.float32)) == ""
 
 
 def test_tracks_whose_audio_was_not_got_have_no_clip(job: Job) -> None:

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from larp_core.audio.downloads import DownloadOptions, YtDlp
 from larp_core.audio.names import safe_file_name, track_file
-from larp_core.audio.refusals import refusal_of
 from larp_core.audio.server import serve_folder
 from larp_core.audio.sources import LocalFolder, Track
 from larp_core.errors import UserError
@@ -140,40 +139,3 @@ def test_a_dead_network_is_an_error_to_try_again(tmp_path: Path) -> None:
     outcome = YtDlp(url + "/{track_uri}.mp3", options=LOOPBACK).fetch(Track(1, "x"), tmp_path)
     assert outcome.status == "error"
     assert "refused" in outcome.detail.lower()
-
-
-@pytest.mark.parametrize(
-    ("message", "status"),
-    [
-        ("[youtube] x: Sign in to confirm you're not a bot. Use --cookies", "bot_check"),
-        ("[youtube] x: Sign in to confirm you’re not a bot.", "bot_check"),
-        ("[youtube] x: Sign in to confirm your age. This video may be inappropriate for some users.", "age_gated"),
-        (
-            "[youtube] x: Video unavailable. This content isn't available, try again later. rate-limited by",
-            "rate_limited",
-        ),
-        ("[youtube] x: The uploader has not made this video available in your country", "geo_blocked"),
-        ("[youtube] x: Private video. Sign in if you've been granted access", "removed"),
-        ("[youtube] x: Video unavailable", "removed"),
-        ("Unable to write data: No space left on device", "error"),
-    ],
-)
-def test_messages_of_video_sites_are_typed(message: str, status: str) -> None:
-    from yt_dlp.utils import DownloadError
-
-    assert refusal_of(DownloadError(f"ERROR: {message}")).status == status
-
-
-@pytest.mark.parametrize(
-    ("message", "seconds"),
-    [
-        ("Video unavailable. The current session has been rate-limited by YouTube for up to an hour. It is", 3_600.0),
-        ("Too many requests, try again in 30 minutes", 1_800.0),
-        ("rate-limited; try again later", None),
-        ("[youtube] x: Private video for 3 days", None),
-    ],
-)
-def test_a_refusal_in_words_says_how_long_it_lasts(message: str, seconds: float | None) -> None:
-    from yt_dlp.utils import DownloadError
-
-    assert refusal_of(DownloadError(f"ERROR: {message}")).retry_after_seconds == seconds
