@@ -87,7 +87,7 @@ def assets_in_one_process(
             raise dg.Failure(description=str(error), allow_retries=False) from None
         found |= {job.key: done for job, done in zip(stale, made, strict=True)}
         for key, done in found.items():
-            context.log.info(f"{'/'.join(key)}: {headline(done)}")
+            context.log.info(f"{key[-1]}: {headline(done)}")
             yield dg.MaterializeResult(
                 asset_key=list(key), metadata=metadata_of(done), data_version=dg.DataVersion(done.digest)
             )

@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             settings = _settings(options, inside_dagster=isinstance(pipes, PipesContext))
             for name in options["steps"]:
-                line = _run(name, settings, options["dataset"], options["shard"])
+                line = _run(name, settings, options["dataset"], options["shard"], one_of=len(options["steps"]))
                 if line is not None and not isinstance(pipes, PipesContext):  # Dagster's console says it
                     print(line, flush=True)
             if NUM_PROCESSES > 1:
@@ -141,14 +141,17 @@ def _settings(options: dict[str, Any], *, inside_dagster: bool) -> Settings:
     return settings_from({} if inside_dagster else os.environ, **given)
 
 
-def _run(name: str, settings: Settings, dataset: str | None, shard: str | None) -> str | None:
-    """Runs or reuses a step, or runs a shard of it; returns one line on how it went, on the main process of several."""
+def _run(name: str, settings: Settings, dataset: str | None, shard: str | None, one_of: int = 1) -> str | None:
+    """Runs or reuses a step, or runs a shard of it; returns one line on how it went, on the main process of several.
+
+    `one_of` so many steps that this process runs.
+    """
     step = step_named(name)
     dataset = "" if step.shared else dataset or settings.datasets[0]
     if dataset and dataset not in settings.datasets:
         raise UserError(f"--dataset {dataset} is not among the configured ones: {', '.join(settings.datasets)}")
     job = Job(step, settings, dataset)
-    _name_lines(job)
+    _name_lines(job, one_of)
     if shard is not None:
         return _run_shard(job, shard)
     _keep_to_threads(job)
@@ -194,10 +197,13 @@ def _show_progress(pipes: PipesContext) -> None:
         os.environ.setdefault("TQDM_DISABLE", "1")  # bars of other libraries, which would fill a file
 
 
-def _name_lines(job: Job) -> None:
-    """`14:57:36 mpd/mp3: 120 of 1,486 tracks`, as Dagster's console has it."""
+def _name_lines(job: Job, one_of: int) -> None:
+    """`14:57:36 mpd/mp3: 120 of 1,486 tracks`, as Dagster's console has it; to that, which of several steps it is."""
+    by_hand = f"%(asctime)s {'/'.join(job.key)}: %(message)s"
+    to_pipes = f"{job.encoder}: %(message)s" if one_of > 1 else "%(message)s"
     for handler in logging.getLogger("larp_core").handlers:
-        handler.setFormatter(logging.Formatter(f"%(asctime)s {'/'.join(job.key)}: %(message)s", datefmt="%H:%M:%S"))
+        text = to_pipes if isinstance(handler, _ToPipes) else by_hand
+        handler.setFormatter(logging.Formatter(text, datefmt="%H:%M:%S"))
 
 
 class _ToPipes(logging.Handler):
@@ -206,7 +212,7 @@ class _ToPipes(logging.Handler):
         self.pipes = pipes
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.pipes.log.log(record.levelno, record.getMessage())
+        self.pipes.log.log(record.levelno, self.format(record))
 
 
 def _who() -> str:

@@ -153,7 +153,7 @@ def _run(encoder: Encoder, words: list[str], num_clips: int) -> None:
         UserError: it can't be started, fails or takes too long; with the last lines that it wrote to stderr.
     """
     variable, seconds = encoder.variables[-1], START_SECONDS + SECONDS_A_CLIP * num_clips
-    logger.info("%s: %d clips to %s", encoder.name, num_clips, words[0])
+    logger.info("%d clips to %s", num_clips, words[0])
     with tempfile.TemporaryFile() as errors:
         try:
             child = subprocess.Popen(

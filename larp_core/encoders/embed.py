@@ -40,7 +40,7 @@ def embed_tracks(job: Job) -> Report:
     try:
         embedded: Embedded = getattr(importlib.import_module(module), function)(job, track_ids)
     except WeightsNotFound as error:
-        logger.warning("%s: %s", encoder.name, error)
+        logger.warning("%s", error)
         return _write_missing(job, encoder, str(error))
     if not len(embedded.track_ids):
         what = " or ".join(["a clip"] * encoder.hears + ["a caption"] * encoder.reads)

@@ -61,7 +61,7 @@ def test_lines_of_a_step_bear_its_name() -> None:
     try:
         with _open_pipes() as pipes:
             _show_progress(pipes)
-        _name_lines(Job(step_named("clips"), make_settings(data_dir="data"), "mpd"))
+        _name_lines(Job(step_named("clips"), make_settings(data_dir="data"), "mpd"), one_of=1)
         [handler] = [handler for handler in logger.handlers if handler not in before]
         line = handler.format(logging.makeLogRecord({"msg": "3 of 4 clips"}))
     finally:

@@ -31,10 +31,15 @@ def tells(context: dg.OpExecutionContext) -> None:
 
 CHILD = """
 import logging
-from larp_core.__main__ import _open_pipes, _show_progress
+from larp_core.__main__ import _name_lines, _open_pipes, _show_progress
+from larp_core.settings import make_settings
+from larp_core.steps import Job, step_named
+job = Job(step_named("scores/bert"), make_settings(data_dir="data"), "mpd")
 with _open_pipes() as pipes:
     _show_progress(pipes)
-    logging.getLogger("larp_core.training").info("736 anchors")
+    for one_of in (1, 2):
+        _name_lines(job, one_of)
+        logging.getLogger("larp_core.training").info("736 anchors")
 """
 
 
@@ -60,8 +65,9 @@ def test_a_step_tells_its_line_with_time_and_name(capfd: pytest.CaptureFixture[s
 
 
 def test_what_a_steps_process_tells_is_printed_once(capfd: pytest.CaptureFixture[str]) -> None:
-    (line,) = printed(capfd, trains)
-    assert line[9:] == "trains: 736 anchors"
+    """With the step's name where its process runs several, which Dagster calls by one."""
+    alone, together = printed(capfd, trains)
+    assert (alone[9:], together[9:]) == ("trains: 736 anchors", "trains: bert: 736 anchors")
 
 
 def test_an_error_of_ours_keeps_its_stack(capfd: pytest.CaptureFixture[str]) -> None:
