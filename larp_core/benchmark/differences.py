@@ -21,9 +21,9 @@ from larp_core.benchmark.names import (
     row_name,
 )
 from larp_core.benchmark.ranked_rows import SCORED
+from larp_core.benchmark.report_files import write_table
 from larp_core.benchmark.score_table import METRIC_LETTERS, NO_RECOMMENDER, WITHOUT_RECOMMENDER
 from larp_core.config import EvaluationConfig
-from larp_core.files import write_parquet, write_text
 from larp_core.paths import DatasetPaths
 from larp_core.steps import Job, Report
 
@@ -68,11 +68,7 @@ def build_differences(job: Job) -> Report:
         shown[title] = cells
         header = list(cells[0]) if cells else ["row"]
         sections += [f"## {title}\n", markdown.table(header, [list(line.values()) for line in cells])]
-    table = pl.concat(frames)
-    folder = job.settings.shared.reports
-    write_parquet(table, folder / "differences.parquet")
-    write_text("\n".join([*sections, LEGEND]), folder / "differences.md")
-    return Report(table.height, facts={"datasets": ", ".join(job.settings.datasets)}, tables=shown)
+    return write_table(job, "differences", pl.concat(frames), "\n".join([*sections, LEGEND]), shown)
 
 
 def difference_frame(paths: DatasetPaths, evaluation: EvaluationConfig) -> pl.DataFrame:

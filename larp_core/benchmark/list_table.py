@@ -13,9 +13,9 @@ from larp_core.benchmark.holdouts import Holdouts, load_holdouts
 from larp_core.benchmark.list_metrics import TrackFacts, coverage, list_values, similarity_values
 from larp_core.benchmark.names import DISPLAY_NAMES, dataset_title
 from larp_core.benchmark.ranked_rows import RankedRow, mean_intervals, ranked_rows, track_facts
+from larp_core.benchmark.report_files import write_table
 from larp_core.benchmark.split_statistics import HOMOGENEITY_ENCODER
 from larp_core.benchmark.vectors import load_vectors
-from larp_core.files import write_parquet, write_text
 from larp_core.paths import DatasetPaths
 from larp_core.steps import Job, Report
 
@@ -67,11 +67,7 @@ def build_list_metrics(job: Job) -> Report:
         shown[f"{title}, first {first_k} tracks"] = cells
         header = list(cells[0]) if cells else ["row"]
         sections += [f"## {title}, first {first_k} tracks\n", markdown.table(header, [list(c.values()) for c in cells])]
-    table = pl.concat(frames)
-    folder = job.settings.shared.reports
-    write_parquet(table, folder / "list_metrics.parquet")
-    write_text("\n".join([*sections, LEGEND]), folder / "list_metrics.md")
-    return Report(table.height, facts={"datasets": ", ".join(job.settings.datasets)}, tables=shown)
+    return write_table(job, "list_metrics", pl.concat(frames), "\n".join([*sections, LEGEND]), shown)
 
 
 def list_frame(job: Job, paths: DatasetPaths) -> pl.DataFrame:

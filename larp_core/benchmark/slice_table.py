@@ -16,9 +16,9 @@ from larp_core.benchmark.names import ITEMKNN, dataset_title
 from larp_core.benchmark.ranked_rows import RankedRow, mean_intervals, ranked_rows
 from larp_core.benchmark.recommenders.itemknn import rank
 from larp_core.benchmark.recommenders.recommender import Ranker
+from larp_core.benchmark.report_files import write_table
 from larp_core.benchmark.slices import SEEDS, fewer_seeds, rank_with_fewer, slice_recall, slices_of
 from larp_core.benchmark.vectors import load_vectors
-from larp_core.files import write_parquet, write_text
 from larp_core.paths import DatasetPaths
 from larp_core.steps import Job, Report
 
@@ -67,11 +67,7 @@ def build_slices(job: Job) -> Report:
             shown[f"R@{first_k} by {kind}, {dataset}"] = cells
             sections.append(f"### R@{first_k} by {kind}\n")
             sections.append(markdown.table(list(cells[0]), [list(line.values()) for line in cells]))
-    table = pl.concat(frames)
-    folder = job.settings.shared.reports
-    write_parquet(table, folder / "slices.parquet")
-    write_text("\n".join([*sections, LEGEND]), folder / "slices.md")
-    return Report(table.height, facts={"datasets": ", ".join(job.settings.datasets)}, tables=shown)
+    return write_table(job, "slices", pl.concat(frames), "\n".join([*sections, LEGEND]), shown)
 
 
 def slice_frame(job: Job, paths: DatasetPaths) -> pl.DataFrame:

@@ -28,6 +28,7 @@ from larp_core.benchmark.names import (
 )
 from larp_core.benchmark.published import PAPER_TABLE_1, PAPER_TABLE_2, PAPER_TABLE_3, Published
 from larp_core.benchmark.recommenders.catalogue import variants_of
+from larp_core.benchmark.report_files import write_table
 from larp_core.benchmark.score_table import (
     CHANCE_MARK,
     METRIC_LETTERS,
@@ -41,7 +42,6 @@ from larp_core.benchmark.score_table import (
 )
 from larp_core.benchmark.seed_spread import spread_table
 from larp_core.benchmark.split_statistics import split_statistics
-from larp_core.files import write_parquet, write_text
 from larp_core.steps import Job, Report
 
 TABLE_1_COLUMNS = {
@@ -105,7 +105,7 @@ def build_table_1(job: Job) -> Report:
         "(paper) are LARP's table 1, on the paper's own data and splits; – stands where it prints nothing, or nothing "
         "could be measured.\n"
     )
-    return _write(job, "table_1", table, text, {"Splits": [dict(zip(header, row, strict=True)) for row in rows]})
+    return write_table(job, "table_1", table, text, {"Splits": [dict(zip(header, row, strict=True)) for row in rows]})
 
 
 def build_table_2(job: Job) -> Report:
@@ -181,7 +181,7 @@ def _score_table(
             sections += [f"### {ITEMKNN} by other similarities\n", to_markdown(there)]
     table = pl.concat(frames)
     text = "\n".join([*sections, closing])
-    return _write(job, name, table.drop("is_learned"), text, shown)
+    return write_table(job, name, table.drop("is_learned"), text, shown)
 
 
 def _cells(job: Job) -> int:
@@ -230,10 +230,3 @@ def _table_1_cells(line: dict[str, Any]) -> list[str]:
 def _heard(table: pl.DataFrame) -> str:
     tests = table.filter(pl.col("split") == "test")
     return ", ".join(f"{row['num_playlists_heard']} in {row['dataset']}" for row in tests.iter_rows(named=True))
-
-
-def _write(job: Job, name: str, table: pl.DataFrame, text: str, shown: dict[str, list[dict[str, Any]]]) -> Report:
-    folder = job.settings.shared.reports
-    write_parquet(table, folder / f"{name}.parquet")
-    write_text(text, folder / f"{name}.md")
-    return Report(table.height, facts={"datasets": ", ".join(job.settings.datasets)}, tables=shown)

@@ -61,17 +61,18 @@ def als(
     from scipy.sparse import csr_matrix
     from threadpoolctl import threadpool_limits
 
-    model = AlternatingLeastSquares(
-        factors=config.width,
-        regularization=config.l2,
-        alpha=config.observed_weight,
-        iterations=config.epochs,
-        random_state=config.seed,
-        use_gpu=False,
-        num_threads=1,
-    )
+    plays = csr_matrix((np.ones(len(playlists), np.float32), (playlists, tracks)), shape)
     with threadpool_limits(1, "blas"):  # implicit parallelises itself, and BLAS threads would fight with it
-        model.fit(csr_matrix((np.ones(len(playlists), np.float32), (playlists, tracks)), shape), show_progress=False)
+        model = AlternatingLeastSquares(
+            factors=config.width,
+            regularization=config.l2,
+            alpha=config.observed_weight,
+            iterations=config.epochs,
+            random_state=config.seed,
+            use_gpu=False,
+            num_threads=1,
+        )
+        model.fit(plays, show_progress=False)
     return np.asarray(model.user_factors), np.asarray(model.item_factors)
 
 
