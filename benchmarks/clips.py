@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from typing import Any
 
 import numpy as np
 from clips_meters import Clock, Memory
-from clips_world import jobs_in, windows, write_music, write_plain
+from clips_world import jobs_in, windows, write_acquired, write_music, write_plain
 
 MIN_SPEED_UP = 15.0
 MAX_OVER_DECODER = 1.8
@@ -180,7 +181,10 @@ def factory(folder: Path, count: int, music: str = "music") -> dict[str, float]:
 
     for slow_to_import in ("larp_core.audio.mels", "matplotlib.figure", "librosa.filters"):
         importlib.import_module(slow_to_import)
-    jobs = jobs_in(folder, count, music)
+    apart = multiprocessing.get_context("spawn").Process(target=write_acquired, args=(folder, count, music))
+    apart.start()
+    apart.join()
+    jobs = jobs_in(folder)
     memory = Memory()
     clock = Clock()
     for job in jobs:
@@ -199,7 +203,8 @@ def rerun(folder: Path, count: int) -> dict[str, float]:
     from larp_core.audio import clips as clips_module
     from larp_core.files import make_folder
 
-    job, _ = jobs_in(folder, count)
+    write_acquired(folder, count)
+    job, _ = jobs_in(folder)
     one = folder / "one.flac"
     import soundfile
 

@@ -42,9 +42,19 @@ class Memory:
         return self._peak
 
     def _watch(self) -> None:
+        own = str(os.getpid())
         while not self._ended.wait(SAMPLE_SECONDS):
-            children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-            self._peak = max(self._peak, sum(anonymous_mib(pid) for pid in (str(os.getpid()), *children)))
+            children = Path(f"/proc/self/task/{own}/children").read_text().split()
+            # A child that is just being started still has its parent's memory, which would be counted twice.
+            started = [pid for pid in children if _command(pid) != _command(own)]
+            self._peak = max(self._peak, sum(anonymous_mib(pid) for pid in (own, *started)))
+
+
+def _command(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has just ended
+        return b""
 
 
 def anonymous_mib(pid: str) -> float:

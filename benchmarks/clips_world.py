@@ -63,14 +63,21 @@ def windows(folder: Path, count: int) -> list[tuple[Path, float]]:
     ]
 
 
-def jobs_in(folder: Path, count: int, music: str = "music") -> tuple[Job, Job]:
-    """The steps `clips` and `mels` of a dataset whose ledger names `count` tracks, nothing being there of either.
-
-    Their audio is the files in `music`, again and again.
-    """
-    shutil.rmtree(folder / "data", ignore_errors=True)
+def jobs_in(folder: Path) -> tuple[Job, Job]:
+    """The steps `clips` and `mels` of the dataset that `write_acquired` has made."""
     settings = Settings(folder / "data", recipe_named("paper"), ("mpd",), mpd_dir=folder)
     clips, mels = (Job(step_named(name), settings, "mpd") for name in ("clips", "mels"))
+    return clips, mels
+
+
+def write_acquired(folder: Path, count: int, music: str = "music") -> None:
+    """A dataset whose ledger names `count` tracks, with neither clips nor mels yet.
+
+    Their audio is the files in `music`, again and again. The entries leave holes in the memory of the process that
+    makes them: what is measured should be another one.
+    """
+    shutil.rmtree(folder / "data", ignore_errors=True)
+    clips, _ = jobs_in(folder)
     clips.paths.split_tracks.parent.mkdir(parents=True)
     ids = pl.DataFrame({"track_id": pl.int_range(count, dtype=pl.Int32, eager=True)})
     ids.with_columns(split=pl.lit("train")).write_parquet(clips.paths.split_tracks)
@@ -84,4 +91,3 @@ def jobs_in(folder: Path, count: int, music: str = "music") -> tuple[Job, Job]:
     frame.select("track_id", "track_uri").write_parquet(clips.paths.tracks)
     for parent in clips.upstream():
         write_json({"digest": "made before"}, parent.stamp)
-    return clips, mels

@@ -89,7 +89,10 @@ def _batches(root: Path, names: pl.Series, todo: np.ndarray) -> Iterator[tuple[n
     """`(rows [B], their mels [B, 1001, 64])` in order, a few batches being worked on at a time."""
 
     def mels_of(rows: np.ndarray) -> np.ndarray:
-        return log_mel(np.stack([_read_checked(root / names[int(row)]) for row in rows])).astype(np.float16)
+        mels = np.empty((len(rows), NUM_FRAMES, NUM_MELS), np.float16)
+        for row, mel in zip(rows.tolist(), mels, strict=True):  # a batch's samples together would be 15 MB
+            mel[:] = log_mel(_read_checked(root / names[row])[np.newaxis])[0]
+        return mels
 
     num_threads = num_cores()
     with ThreadPoolExecutor(num_threads) as pool:
