@@ -30,9 +30,10 @@ class _Place:
     def __init__(self, num_bytes: int) -> None:
         self.num_bytes, self.position, self.damage = num_bytes, 0, ""
 
-    def _end_at(self, problem: object) -> bytes:
+    def _end_at(self, problem: object) -> int:
+        """Nothing more is read."""
         self.damage = "cut off or damaged (" + " ".join(str(problem).split()) + ")"
-        return b""
+        return 0
 
 
 class PlainSource(_Place):
@@ -40,13 +41,13 @@ class PlainSource(_Place):
         super().__init__(_size(handle))
         self._handle = handle
 
-    def read(self, num_bytes: int) -> bytes:
+    def read_into(self, space: memoryview) -> int:
         try:
-            block = self._handle.read(num_bytes)
+            num = int(self._handle.readinto(space) or 0)
         except OSError as error:
             return self._end_at(error)
-        self.position += len(block)
-        return bytes(block)
+        self.position += num
+        return num
 
 
 class ParallelSource(_Place):
@@ -55,19 +56,16 @@ class ParallelSource(_Place):
     def __init__(self, packed: Any, path: Path) -> None:
         super().__init__(path.stat().st_size)
         self._packed, self._path = packed, path
-        self._buffer = bytearray()
 
-    def read(self, num_bytes: int) -> bytes:
-        if len(self._buffer) != num_bytes:
-            self._buffer = bytearray(num_bytes)
+    def read_into(self, space: memoryview) -> int:
         try:
-            num = self._packed.raw.readinto(self._buffer) or 0
+            num = int(self._packed.raw.readinto(space) or 0)
         except (OSError, EOFError, RuntimeError, ValueError):
             raise DamagedError from None
         if num == 0 and not bz2_blocks.are_complete(self._path, self._packed.block_offsets()):
             raise DamagedError
         self.position = max(self.position, self._packed.tell_compressed() // 8)  # in bits; 0 after the end
-        return bytes(memoryview(self._buffer)[:num])
+        return num
 
 
 class CarefulSource(_Place):
@@ -79,16 +77,15 @@ class CarefulSource(_Place):
         self._decoder = bz2.BZ2Decompressor()
         self._input = b""
 
-    def read(self, num_bytes: int) -> bytes:
-        pieces: list[bytes] = []
-        missing = num_bytes
-        while missing > 0 and not self.damage and (piece := self._next()):
-            pieces.append(piece)
-            missing -= len(piece)
-        return b"".join(pieces)
+    def read_into(self, space: memoryview) -> int:
+        num = 0
+        while num < len(space) and not self.damage and (piece := self._next(min(OUTPUT_BYTES, len(space) - num))):
+            space[num : num + len(piece)] = piece
+            num += len(piece)
+        return num
 
-    def _next(self) -> bytes:
-        """At most `OUTPUT_BYTES`; none at the end or at damage."""
+    def _next(self, most: int) -> bytes:
+        """At most so many bytes; none at the end or at damage."""
         while True:
             if self._decoder.eof:
                 rest = self._decoder.unused_data or self._fetch()
@@ -98,11 +95,13 @@ class CarefulSource(_Place):
             elif self._decoder.needs_input and not self._input:
                 self._input = self._fetch()
                 if not self._input:
-                    return self._end_at("the end is missing")
+                    self._end_at("the end is missing")
+                    return b""
             try:
-                piece = self._decoder.decompress(self._input, OUTPUT_BYTES)
+                piece = self._decoder.decompress(self._input, most)
             except OSError as error:
-                return self._end_at(error)
+                self._end_at(error)
+                return b""
             self._input = b""
             if piece:
                 return piece
@@ -114,7 +113,7 @@ class CarefulSource(_Place):
 
 
 Source = PlainSource | ParallelSource | CarefulSource
-"""Each has `read(num_bytes)`: at most so many of the next bytes, none at the end or where damage begins."""
+"""Each has `read_into(space)`: puts the next bytes there and says how many, none at the end or where damage begins."""
 
 
 def _size(handle: BinaryIO) -> int:

@@ -49,9 +49,9 @@ class QuickPlays:
         self._table = np.full((SLOTS, 4), EMPTY, dtype=np.int64)
         self._num_in_table = 0
 
-    def read(self, text: bytes, first_row: int) -> tuple[int, int]:
+    def read(self, text: memoryview, first_row: int) -> tuple[int, int]:
         """How many of the first lines, and of the bytes, of a block have been dealt with: up to the first odd one."""
-        if not text.endswith(b"\n"):
+        if text[-1:] != b"\n":
             return 0, 0  # a line feed is what stops every look ahead
         lines, at, row = np.frombuffer(text, dtype=np.uint8), 0, first_row
         nums, firsts = np.zeros(3, dtype=np.int64), np.full(3, 2**62)

@@ -20,7 +20,6 @@ from larp_core.data.rejects import Rejects
 from larp_core.errors import UserError
 from larp_core.progress import Progress
 
-Buffer = bytes | memoryview
 Result = TypeVar("Result")
 
 MEGABYTE = 1_000_000
@@ -54,7 +53,7 @@ class Shortcut(Protocol):
 
     header: list[str]
 
-    def read(self, text: bytes, first_row: int) -> tuple[int, int]:
+    def read(self, text: memoryview, first_row: int) -> tuple[int, int]:
         """How many of the first lines, and of the bytes, of a block it has dealt with; the rest becomes a frame."""
 
 
@@ -82,8 +81,7 @@ def stream_tsv(
         Progress(source.num_bytes // MEGABYTE, "MB", part=path.name) as progress,
         contextlib.closing(_ahead(_line_blocks(source, chunk_bytes))) as blocks,
     ):
-        first = b"".join(next(blocks, []))
-        header_line, _, rest = first.partition(b"\n")
+        header_line, _, rest = bytes(next(blocks, b"")).partition(b"\n")
         if source.damage and not rest:
             raise UserError(f"{path}: {source.damage}; copy it again from the distribution")
         header = header_line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").rstrip("\r").split("\t")
@@ -92,15 +90,13 @@ def stream_tsv(
         if shortcut and shortcut.header != names:
             shortcut = None
         num_rows = 0
-        first_block: list[list[Buffer]] = [[rest]] if rest else []
-        for pieces in itertools.chain(first_block, blocks):
+        for text in itertools.chain([memoryview(rest)] if rest else [], blocks):
             if shortcut:
-                text = b"".join(pieces)
                 num_lines, num_bytes = shortcut.read(text, num_rows)
                 num_rows += num_lines
-                pieces = [memoryview(text)[num_bytes:]]
-            if any(map(len, pieces)):
-                frame = _parse(b"".join((_own_header(len(header)), *pieces)), len(header), bound, columns)
+                text = text[num_bytes:]
+            if len(text):
+                frame = _parse(b"".join((_own_header(len(header)), text)), len(header), bound, columns)
                 yield num_rows, frame
                 num_rows += frame.height
             progress.update(source.position // MEGABYTE)
@@ -164,23 +160,28 @@ def _parse(text: bytes, num_columns: int, bound: dict[str, int], columns: tuple[
         return scan("utf8-lossy")
 
 
-def _line_blocks(source: Source, chunk_bytes: int) -> Iterator[list[Buffer]]:
-    """Blocks of whole lines, each about `chunk_bytes` long and ending in LF, in pieces that are yet to be joined."""
-    rest, too_long = b"", False
-    while block := source.read(chunk_bytes):
-        end = block.rfind(b"\n") + 1
+def _line_blocks(source: Source, chunk_bytes: int) -> Iterator[memoryview]:
+    """Blocks of whole lines, each about `chunk_bytes` long and ending in LF."""
+    rest, too_long = bytearray(), False
+    while True:
+        block = bytearray(len(rest) + chunk_bytes)
+        block[: len(rest)] = rest
+        num_read = source.read_into(memoryview(block)[len(rest) :])
+        if num_read == 0:
+            break
+        num_bytes = len(rest) + num_read
+        end = block.rfind(b"\n", 0, num_bytes) + 1
         if end == 0:
-            rest = b"" if too_long else rest + block
-            too_long = too_long or len(rest) > MAX_LINE_BYTES
+            too_long = too_long or num_bytes > MAX_LINE_BYTES
+            rest = bytearray() if too_long else block[:num_bytes]
             continue
-        start = block.find(b"\n") if too_long else 0
-        yield [b"" if too_long else rest, memoryview(block)[start:end]]
-        rest, too_long = block[end:], False
+        yield memoryview(block)[block.find(b"\n") if too_long else 0 : end].toreadonly()
+        rest, too_long = block[end:num_bytes], False
     if not source.damage and (rest or too_long):
-        yield [b"" if too_long else rest, b"\n"]
+        yield memoryview(b"\n" if too_long else bytes(rest) + b"\n")
 
 
-def _ahead(blocks: Iterator[list[Buffer]]) -> Generator[list[Buffer]]:
+def _ahead(blocks: Iterator[memoryview]) -> Generator[memoryview]:
     """The blocks, fetched in a thread of its own, so that the decoder goes on while a block is parsed."""
     fetcher = ThreadPoolExecutor(1)
     try:

@@ -95,8 +95,8 @@ def test_lines_up_to_the_first_odd_one_are_dealt_with():
     plays = FirstPlays()
     quick = QuickPlays(plays, Sieve("events", Rejects()), lambda user: True, None)
     sound = b"1\t2\t3\t2020-01-01 00:00:00\n"
-    assert quick.read(sound * 3 + b"1\t2\t3\tsoon\n" + sound, 10) == (3, 3 * len(sound))
-    assert quick.read(sound + sound[:-1], 13) == (0, 0)
+    assert quick.read(memoryview(sound * 3 + b"1\t2\t3\tsoon\n" + sound), 10) == (3, 3 * len(sound))
+    assert quick.read(memoryview(sound + sound[:-1]), 13) == (0, 0)
     assert quick.num_rows == 3 and plays.num_repeated == 2 and plays.first_repeated_row == 11
     assert plays.frame().is_empty()
     quick.close()
