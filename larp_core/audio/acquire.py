@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from larp_core.audio.attempt import Request, crashed, is_unchanged, local_file, make_getter, mismatch
+from larp_core.audio.attempt import STORE, Request, crashed, is_unchanged, local_file, make_getter, mismatch
 from larp_core.audio.configured import configured_sources
 from larp_core.audio.coverage import coverage_by_split
 from larp_core.audio.ledger import OK, Entry, Ledger, is_retriable, lost
@@ -92,7 +92,7 @@ def _is_settled(
         return own is None or sources[0].costs_requests  # else the user's own file goes first
     if own is not None and not is_same_file:
         return False
-    if before.source not in {source.name for source in sources}:
+    if before.source not in {STORE, *(source.name for source in sources)}:
         return False
     return all(_has_said(source.question(track), source.name, before, settings) for source in sources)
 
@@ -108,7 +108,7 @@ def _has_said(question: str | Outcome, source: str, before: Entry, settings: Set
 def _get_all(job: Job, requests: list[Request], sources: Sequence[AudioSource], ledger: Ledger, incoming: Path) -> None:
     """Passes over the requests, until nothing is left that this run could still get."""
     acquire, shared = job.recipe.acquire, job.settings.shared
-    arguments = (tuple(sources), job.settings.data_dir, shared.audio, incoming)
+    arguments = (tuple(sources), job.settings.data_dir, shared.audio, incoming, acquire.duration_tolerance_seconds)
     notices = _Notices(sources)
     notices.show()
     for _ in range(MAX_PASSES):

@@ -1,15 +1,16 @@
 """One track's audio: each source in turn, the file measured and, where it was downloaded, put into the store.
 
 Downloads go to the store that all datasets share, `<data_dir>/audio/ab/<track_uri>.<ext>`, under a temporary name
-first; a file in the store has been decoded from end to end. The user's own files stay where they are.
+first; a file in the store has been decoded from end to end. One that was guessed from names is called
+`<track_uri>.guess.<ext>`. The user's own files stay where they are.
 """
 
 from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from larp_core.audio.decode import CorruptAudio, measure
@@ -19,6 +20,9 @@ from larp_core.audio.sources import AUDIO_SUFFIXES, AudioSource, Outcome, Track
 from larp_core.files import hash_file, make_folder
 
 STORE = "store"
+GUESS = ".guess"
+"""Marks a stored file that was guessed from names: who takes it up may know the track's length."""
+
 CLOCK_SECONDS = 1.0
 """A file changed this shortly before it was looked at may have changed again since."""
 
@@ -34,55 +38,89 @@ class Request:
 
 @dataclass(frozen=True)
 class Places:
-    """The data folder, the store in it, and a folder of this process for what is being downloaded."""
+    """The data folder, the store in it, and a folder of this process for what is being downloaded.
+
+    `tolerance_seconds` is how far a guessed file of the store may be from the catalogue's length.
+    """
 
     data_dir: Path
     store: Path
     folder: Path
+    tolerance_seconds: float
 
 
 def make_getter(
-    sources: Sequence[AudioSource], data_dir: Path, store: Path, incoming: Path
+    sources: Sequence[AudioSource], data_dir: Path, store: Path, incoming: Path, tolerance_seconds: float
 ) -> Callable[[Request], Entry]:
     """The work of one process; see `map_in_processes`."""
-    places = Places(data_dir, store, make_folder(incoming / str(os.getpid())))
+    places = Places(data_dir, store, make_folder(incoming / str(os.getpid())), tolerance_seconds)
     return lambda request: get(request, sources, places)
 
 
 def get(request: Request, sources: Sequence[AudioSource], places: Places) -> Entry:
     """The new row: of the first source that has the audio, else of the one that leaves most hope."""
-    track, before = request.track, request.before
-    stored = _stored(places.store, track)
-    attempts = before.attempts if before else 0
-    refusals = dict(before.refusal_of) if before else {}
-    failures: list[Entry] = []
-    if before and stored and before.path == ledger_path(stored, places.data_dir) and (why := mismatch(before, track)):
-        stored.unlink()  # it is the wrong song for every dataset
-        stored = None
-        failures.append(_entry(track, Outcome("duration_mismatch", detail=why), before.source))
-    for source in sources:
-        if source.costs_requests and stored is not None:
+    before = request.before
+    memory = _Memory(before.attempts, before.refusal_of) if before else _Memory()
+    entries: list[Entry] = []
+    for entry in _asked_in_turn(request, sources, places, memory):
+        entries.append(entry)
+        if entry.status == OK or (entry.source == STORE and entry.status == "error"):
+            entries = [entry]
             break
-        question = source.question(track)
-        if isinstance(question, str):
-            said = before.said(source.name, question) if before else None
-            if said and not is_retriable(said, attempts) and not request.asks_again:
-                failures.append(_entry(track, Outcome(said, detail="said before, not asked again"), source.name))
-                continue
-            entry = _inspected(source.fetch(track, places.folder), source.name, request, places)
-            attempts += 1
-            refusals[source.name] = refusal(entry.status, question)
-        else:
-            entry = _inspected(question, source.name, request, places)
-        if entry.status == OK:
-            refusals.pop(source.name, None)
-            return _unless_unchanged(replace(entry, attempts=attempts, refusals=_joined(refusals, sources)), before)
-        failures.append(entry)
-    if stored is not None:
-        entry = _inspected(Outcome(OK, stored), STORE, request, places)
-        return _unless_unchanged(replace(entry, attempts=attempts), before)
-    failure = _most_hopeful(failures)
-    return _unless_unchanged(replace(failure, attempts=attempts, refusals=_joined(refusals, sources)), before)
+    entry = replace(_most_hopeful(entries), attempts=memory.attempts, refusals=_joined(memory.refusals, sources))
+    return _unless_unchanged(entry, before)
+
+
+@dataclass
+class _Memory:
+    """What the ledger keeps of requests: how many there were, and what each source refused."""
+
+    attempts: int = 0
+    refusals: dict[str, str] = field(default_factory=dict)
+
+
+def _asked_in_turn(
+    request: Request, sources: Sequence[AudioSource], places: Places, memory: _Memory
+) -> Iterator[Entry]:
+    """What each source has, the store before the first that costs requests."""
+    is_store_due = True
+    for source in sources:
+        if is_store_due and source.costs_requests:
+            is_store_due = False
+            yield from _from_store(request, places)
+        yield _asked(source, request, places, memory)
+    if is_store_due:
+        yield from _from_store(request, places)
+
+
+def _asked(source: AudioSource, request: Request, places: Places, memory: _Memory) -> Entry:
+    track, before, name = request.track, request.before, source.name
+    question = source.question(track)
+    if isinstance(question, Outcome):
+        return _inspected(question, name, request, places)
+    said = before.said(name, question) if before else None
+    if said and not is_retriable(said, memory.attempts) and not request.asks_again:
+        return _entry(track, Outcome(said, detail="said before, not asked again"), name)
+    entry = _inspected(source.fetch(track, places.folder), name, request, places)
+    memory.attempts += 1
+    memory.refusals.pop(name, None)
+    if entry.status != OK:
+        memory.refusals[name] = refusal(entry.status, question)
+    return entry
+
+
+def _from_store(request: Request, places: Places) -> Iterator[Entry]:
+    """The file that is there, if any; what is no audio or, by its length, another song is removed for every dataset."""
+    place = track_file(places.store, request.track.track_uri, "")
+    stored = min(place.parent.glob(f"{glob.escape(place.name)}.*"), default=None)
+    if stored is None:
+        return
+    tolerance = places.tolerance_seconds if stored.suffixes[-2:-1] == [GUESS] else None
+    entry = _inspected(Outcome(OK, stored, tolerance_seconds=tolerance), STORE, request, places)
+    if entry.status in ("corrupt", "duration_mismatch"):
+        stored.unlink(missing_ok=True)
+        entry = replace(entry, path=None)
+    yield entry
 
 
 def crashed(request: Request, sources: Sequence[AudioSource], how: str) -> Entry:
@@ -154,7 +192,8 @@ def _inspected(outcome: Outcome, source: str, request: Request, places: Places) 
     if why := mismatch(found, track):
         return replace(_refused(entry, path, is_download, "duration_mismatch", why), sha256=None)
     if is_download:
-        return replace(found, path=ledger_path(_put_in_store(path, places.store, track), places.data_dir))
+        final = _put_in_store(path, places.store, track, is_guess=tolerance is not None)
+        return replace(found, path=ledger_path(final, places.data_dir))
     return found
 
 
@@ -185,15 +224,11 @@ def _unless_unchanged(entry: Entry, before: Entry | None) -> Entry:
     return entry
 
 
-def _put_in_store(path: Path, store: Path, track: Track) -> Path:
+def _put_in_store(path: Path, store: Path, track: Track, *, is_guess: bool) -> Path:
     suffix = path.suffix.lower()
-    final = track_file(store, track.track_uri, suffix if suffix in AUDIO_SUFFIXES else ".audio")
+    suffix = suffix if suffix in AUDIO_SUFFIXES else ".audio"
+    final = track_file(store, track.track_uri, f"{GUESS}{suffix}" if is_guess else suffix)
     make_folder(final.parent)
     with path.open("rb") as handle:
         os.fsync(handle.fileno())
     return path.replace(final)
-
-
-def _stored(store: Path, track: Track) -> Path | None:
-    place = track_file(store, track.track_uri, "")
-    return min(place.parent.glob(f"{glob.escape(place.name)}.*"), default=None)

@@ -113,38 +113,6 @@ def test_a_url_that_was_added_or_changed_is_asked_for_and_no_other(
     assert server.requested["/410/1.mp3"] == 1
 
 
-def test_a_length_that_became_known_is_held_against_what_was_guessed_from_names(
-    job: Job, server: HostileServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Those got by a URL or by id are the user's word; the file of another length is gone for every dataset."""
-    music = tmp_path / "music"
-    music.mkdir()
-    (music / f"{URIS[0]}.mp3").write_bytes(server.body)
-    job = replace(job, settings=replace(job.settings, audio_dir=music))
-    use(monkeypatch, job, server, {URIS[1]: "/ok/1.mp3"}, search=True)
-    server.results = [{"url": f"{server.url}/ok/found.mp3", "duration": 3.0}]
-    acquire_audio(job)
-    assert [(entry.status, entry.source, entry.tolerance_seconds) for entry in entries_of(job)] == [
-        ("ok", "folder", None),
-        ("ok", "urls", None),
-        ("ok", "youtube", 5.0),
-        ("ok", "youtube", 5.0),
-    ]
-    files = [job.settings.data_dir / str(entry.path) for entry in entries_of(job)]
-    tracks = pl.read_parquet(job.paths.metadata)
-    lengths = pl.Series([60_000, 60_000, 60_000, 4_000], dtype=pl.Int32)
-    tracks.with_columns(duration_ms=lengths).write_parquet(job.paths.metadata)
-    num_queries = len(server.queries)
-    acquire_audio(job)
-    assert [entry.status for entry in entries_of(job)] == ["ok", "ok", "duration_mismatch", "ok"]
-    assert [file.exists() for file in files] == [True, True, False, True]
-    assert "youtube: duration_mismatch, it lasts 3 s; wanted 60 s" in entries_of(job)[2].detail
-    assert len(server.queries) == num_queries + 1  # with the length another result may be the right one
-    before = job.paths.ledger.read_bytes()
-    acquire_audio(job)
-    assert (job.paths.ledger.read_bytes(), len(server.queries)) == (before, num_queries + 1)
-
-
 def test_names_that_became_known_are_searched_for(
     job: Job, server: HostileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
