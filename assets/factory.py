@@ -41,8 +41,8 @@ def asset_of(node: Job, *, group: str, kinds: set[str], gpu: bool = False) -> dg
         job = Job(step, settings, dataset)
         done = _run_or_reuse(job, context, pipes)
         # Tables, figures and pages are what the run was for: say where they are. `dagster dev` shows them too.
-        is_for_people = step.shared or any(path.parent == settings.shared.reports for path in job.outputs)
-        context.log.info(f"{headline(done)}: {job.outputs[-1]}" if is_for_people else headline(done))
+        shown = [path for path in job.outputs[-1:] if step.shared or settings.shared.reports in path.parents]
+        context.log.info(": ".join([headline(done), *map(str, shown)]))
         return dg.MaterializeResult(metadata=metadata_of(done), data_version=dg.DataVersion(done.digest))
 
     return materialize

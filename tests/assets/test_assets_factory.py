@@ -66,6 +66,16 @@ def metadata(result: dg.ExecuteInProcessResult, name: str) -> dict[str, Any]:
     return {key: value.value for key, value in event.metadata.items()}
 
 
+def test_a_step_that_has_nothing_to_write_says_so(
+    settings: Settings, log: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As the transfer from one dataset to the other does where there is one alone."""
+    step = Step("nothing", "x", "none:none", outputs=lambda job: [], shared=True)
+    monkeypatch.setattr("larp_core.graph_of_steps.STEPS", {"nothing": step})
+    assert materialize(settings, assets_of([Job(step, settings)])).success and log == ["nothing"]
+    assert "7 rows, done in" in capfd.readouterr().err
+
+
 def test_a_second_run_reuses_and_says_so(settings: Settings, jobs: list[Job], log: list[str]) -> None:
     first = materialize(settings, assets_of(jobs))
     assert first.success and log == ["mpd/first", "mpd/second"]
