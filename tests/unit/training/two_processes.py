@@ -39,6 +39,7 @@ def recipe_of(stage: str, norm: str, batch_size: int) -> Recipe:
         token_dropout=0.0,
         learning_rate=1e-5,
         gradient_accumulation=2 if stage == "larp_ttc" else 1,
+        pair_pruning=0.2 if stage == "larp_tpc_fusion" else 0.0,
     )
     model = dataclasses.replace(TINY.model, norm=norm, learned_temperature=True)
     return dataclasses.replace(TINY, model=model, training=training)
