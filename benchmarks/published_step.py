@@ -17,15 +17,16 @@ import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
-from transformers.models.clap.modeling_clap import ClapAudioStage
+from transformers.models.clap.modeling_clap import ClapAudioSelfAttention, ClapAudioStage
 
 from larp_core.model.clip_chunks import ChunkedStage
 from larp_core.model.cpu_linear import CpuLinear
 from larp_core.model.modeling_larp import LarpModel
+from larp_core.model.window_attention import WindowAttention
 
 ALPHA = 0.4
 TEMPERATURES = (0.001, 0.5)
-ORIGINALS = {CpuLinear: nn.Linear, ChunkedStage: ClapAudioStage}
+ORIGINALS = {CpuLinear: nn.Linear, ChunkedStage: ClapAudioStage, WindowAttention: ClapAudioSelfAttention}
 
 
 class PairFiles(Dataset):

@@ -85,7 +85,7 @@ PAPER = Recipe(
         text=TextTowerConfig(pretrained="bert-base-uncased"),
     ),
     encoders=EncodersConfig(clap_pt="laion/clap-htsat-unfused"),
-    training=TrainingConfig(caption_groups=4),
+    training=TrainingConfig(caption_groups=4, fused_adam=True),
 )
 
 RELEASED_CODE = replace(

@@ -101,7 +101,13 @@ def start_run(objective: Objective, config: TrainingConfig, total_steps: int) ->
     """A run before its first step."""
     accelerator = processes.start(config.device)
     parameters = [parameter for parameter in objective.parameters() if parameter.requires_grad]
-    optimizer = Adam(parameters, lr=config.learning_rate, betas=config.adam_betas, weight_decay=config.weight_decay)
+    optimizer = Adam(
+        parameters,
+        lr=config.learning_rate,
+        betas=config.adam_betas,
+        weight_decay=config.weight_decay,
+        fused=config.fused_adam or None,
+    )
     scheduler = LambdaLR(optimizer, cosine_with_warmup(config.warmup_steps, total_steps))
     scaler = torch.amp.GradScaler(objective.model.device.type, enabled=config.precision == "fp16")
     return Run(objective, accelerator.prepare_model(objective), optimizer, scheduler, scaler, accelerator)

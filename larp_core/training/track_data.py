@@ -18,6 +18,9 @@ from transformers import PreTrainedTokenizerBase
 from larp_core.paths import DatasetPaths
 
 NO_MEL = -1
+SMALLEST_GROUP = 8
+"""Captions. Each group adds a gradient to every weight of the text tower, which for fewer costs more than padding."""
+
 DRAWING_CLIPS = 1
 """Sets the draws of clips apart from the sampler's, which have the same seed and epoch."""
 
@@ -77,7 +80,7 @@ class TrackData:
         mel_rows: int64 [N], the row in `mels` of a track's clip, of the first of several; NO_MEL where it has none.
         mels: float16 [num_clips, 1001, 64], usually memory-mapped.
         num_clips: int64 [N], how many rows from `mel_rows` on are the track's; None where no track has several.
-        caption_groups: into how many groups of like length a batch's captions are sorted.
+        caption_groups: into how many groups of like length a batch's captions are sorted, where it has enough.
     """
 
     track_ids: np.ndarray
@@ -125,8 +128,9 @@ class TrackData:
         audio_rows = _share(np.flatnonzero(rows != NO_MEL), share, num_shares)
         text_rows = _share(np.flatnonzero(has_text.numpy()), share, num_shares)
         groups = [text_rows]
-        if self.caption_groups > 1:
-            groups = np.array_split(text_rows[np.argsort(lengths[text_rows], kind="stable")], self.caption_groups)
+        num_groups = min(self.caption_groups, len(text_rows) // SMALLEST_GROUP)
+        if num_groups > 1:
+            groups = np.array_split(text_rows[np.argsort(lengths[text_rows], kind="stable")], num_groups)
             text_rows = np.concatenate(groups)
         mels = np.asarray(self.mels[rows[audio_rows]], dtype=np.float32)
         return TrackBatch(

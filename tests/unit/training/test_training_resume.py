@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,8 +14,12 @@ from typing import Any
 import pytest
 import torch
 from killed_runs import MOMENTS
+from training_world import TINY
 
 from larp_core.errors import UserError
+from larp_core.model.pretrained import build_model
+from larp_core.training.objective import ClapObjective
+from larp_core.training.run import Run, start_run
 from larp_core.training.state import State, StateFolder
 
 HERE = Path(__file__).parent
@@ -52,6 +57,32 @@ def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path: Path
         "epoch-00002-batch-00000000",
         "epoch-00002-batch-00000002",
     ]
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_the_optimiser_goes_on_from_a_state_to_the_bit(fused: bool, tmp_path: Path) -> None:
+    training = dataclasses.replace(TINY.training, fused_adam=fused, warmup_steps=2)
+
+    def make_run() -> Run:
+        return start_run(ClapObjective(build_model(TINY.model, 50, seed=0), 0.07, training), training, 9)
+
+    def take(steps: range, run: Run) -> None:
+        for step in steps:
+            torch.manual_seed(step)
+            for parameter in run.optimizer.param_groups[0]["params"]:
+                parameter.grad = torch.randn_like(parameter)
+            run.step()
+
+    whole, first, second = make_run(), make_run(), make_run()
+    take(range(5), whole)
+    take(range(3), first)
+    folder = StateFolder(tmp_path, "run")
+    folder.save(1, 3, first.state())
+    second.restore(folder.load("epoch-00001-batch-00000003"))
+    assert bool(whole.optimizer.defaults["fused"]) == fused
+    take(range(3, 5), second)
+    pairs = zip(whole.objective.state_dict().values(), second.objective.state_dict().values(), strict=True)
+    assert all(torch.equal(left, right) for left, right in pairs)
 
 
 def make_state(number: int) -> State:
