@@ -19,8 +19,12 @@ from larp_core.data.lfm_plays import ID, FirstPlays
 from larp_core.data.lfm_sieve import NOT_CHOSEN, TOO_EARLY, Sieve
 
 SLOTS = 1 << 18
-"""Of the table, a power of two. Small, so that it stays in the cache; a user's tracks are fewer than half of it."""
+"""Of the table, a power of two. Small, so that it stays in the cache; few users have more tracks than half of it."""
+LINES_AT_ONCE = 64
 KEY, SECONDS, ROW, ALBUM = range(4)
+"""Columns of the table. A key is the user times 2 ** 32 plus the track."""
+LINE_KEY, LINE_SECONDS, LINE_ALBUM, LINE_AT, LINE_SIDE, LINE_SLOT = range(6)
+"""Columns of the lines that are looked up at once: where each begins, its user's side, what its slot holds."""
 EMPTY = -1
 SPREAD = np.uint64(0x9E3779B97F4A7C15)
 """2 ** 64 over the golden ratio, as in Knuth's multiplicative hashing (The Art of Computer Programming, 6.4)."""
@@ -94,43 +98,74 @@ def _sift(
     firsts: Numbers,
 ) -> tuple[int, int, int, int, int]:
     """Reads lines from `at` on; returns where and at which row it stopped, the room left, a user, and why."""
-    while at < len(text):
+    lines = np.empty((LINES_AT_ONCE, 6), dtype=np.int64)
+    user, why = 0, DONE
+    while at < len(text) and why == DONE:
+        num_lines, end, user, why = _read(text, at, users, lines)
+        _fetch(table, lines[:num_lines])
+        for index in range(num_lines):
+            key, second, album, at, side, _ = lines[index]
+            if side == OUT:
+                _lose(nums, firsts, OUTSIDE, row)
+            elif second < since:
+                _lose(nums, firsts, EARLY, row)
+            else:
+                slot = _find(table, key)
+                if table[slot, KEY] == EMPTY:
+                    if room == 0:
+                        return at, row, room, user, FULL
+                    room -= 1
+                    _put(table, slot, key, second, row, album)
+                elif second < table[slot, SECONDS]:
+                    _lose(nums, firsts, REPEAT, table[slot, ROW])
+                    _put(table, slot, key, second, row, album)
+                else:
+                    _lose(nums, firsts, REPEAT, row)
+            row += 1
+        at = end
+    return at, row, room, user, why
+
+
+@numba.njit(nogil=True)
+def _read(text: Bytes, at: int, users: Bytes, lines: Numbers) -> tuple[int, int, int, int]:
+    """Fills `lines` from those at `at`; returns how many, where they end, a user, and why no more."""
+    for index in range(len(lines)):
+        if at == len(text):
+            return index, at, 0, DONE
         user, track, album, second, end = read_line(text, at)
         if user < 0:
-            return at, row, room, user, ODD
+            return index, at, user, ODD
         side = users[user]
         if side == UNKNOWN:
-            return at, row, room, user, NEW_USER
-        if side == OUT:
-            _lose(nums, firsts, OUTSIDE, row)
-        elif second < since:
-            _lose(nums, firsts, EARLY, row)
-        else:
-            key = user << 32 | track
-            slot = _find(table, key)
-            if table[slot, KEY] == EMPTY:
-                if room == 0:
-                    return at, row, room, user, FULL
-                room -= 1
-                _put(table, slot, key, second, row, album)
-            elif second < table[slot, SECONDS]:
-                _lose(nums, firsts, REPEAT, table[slot, ROW])
-                _put(table, slot, key, second, row, album)
-            else:
-                _lose(nums, firsts, REPEAT, row)
+            return index, at, user, NEW_USER
+        lines[index, LINE_KEY], lines[index, LINE_SECONDS] = user << 32 | track, second
+        lines[index, LINE_ALBUM], lines[index, LINE_AT], lines[index, LINE_SIDE] = album, at, side
         at = end
-        row += 1
-    return at, row, room, 0, DONE
+    return len(lines), at, 0, DONE
+
+
+@numba.njit(nogil=True)
+def _fetch(table: Numbers, lines: Numbers) -> None:
+    """Has the processor load the slots all at once, not one after the other: while others decode, memory is slow.
+
+    What they hold is put into `lines`, lest the compiler leave the loading out.
+    """
+    for index in range(len(lines)):
+        lines[index, LINE_SLOT] = table[_first_slot(table, lines[index, LINE_KEY]), KEY]
 
 
 @numba.njit(nogil=True)
 def _find(table: Numbers, key: int) -> int:
     """The slot of a key, or the empty one where it belongs."""
-    last = len(table) - 1
-    slot = int(np.uint64(key) * SPREAD >> np.uint64(32)) & last
+    slot = _first_slot(table, key)
     while table[slot, KEY] != key and table[slot, KEY] != EMPTY:
-        slot = slot + 1 & last
+        slot = slot + 1 & len(table) - 1
     return slot
+
+
+@numba.njit(nogil=True)
+def _first_slot(table: Numbers, key: int) -> int:
+    return int(np.uint64(key) * SPREAD >> np.uint64(32)) & len(table) - 1
 
 
 @numba.njit(nogil=True)
