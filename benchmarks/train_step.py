@@ -7,12 +7,11 @@ HTS-AT tiny and BERT base with random weights, 57,600 queued tracks, stage 2 (WT
 10 s MP3s at 128 kbit/s for the published step; captions as long as those of 9,702 real tracks (median 16 tokens). The
 two take turns, and rates are means over the turns. The published step runs the modules that HTS-AT and BERT come with.
 
-The paper's 50 pairs want some 45 GB and minutes a step on a CPU, hence 8 there (16 take 17 GB). What costs the same
-whatever the batch (Adam, the momentum copy, the text tower's gradients) weighs the more in a small step, and a turn's
-first steps also pay for memory that later ones reuse.
+On a CPU 16 pairs take 17 GB, and the paper's 50 would take some 40 and minutes a step, hence 8 there. What costs the
+same whatever the batch (Adam, the momentum copy, the text tower's gradients) weighs the more in a small step, and
+a turn's first steps also pay for memory that later ones reuse.
 
-Prints `figure: measured (required bound)` a line and exits 1 where
-a bound does not hold.
+Prints `figure: measured (required bound)` a line and exits 1 where a bound does not hold.
 """
 
 from __future__ import annotations
