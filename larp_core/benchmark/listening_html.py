@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from larp_core.benchmark.html_page import html_page
+
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1e21; --dim: #5f6670; --paper: #fafafa; --card: #fff; --line: #d9dce1;
   --hit: #0a6b3d; --hit-paper: #e3f5ea; }
@@ -108,22 +110,7 @@ def render(listening: Listening) -> str:
     sections = "\n".join(
         _section(number, shown, listening.k) for number, shown in enumerate(listening.continuations, 1)
     )
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<h1>{escape(title)}</h1>
-{_intro(listening)}
-{sections}
-<script>{SCRIPT}</script>
-</body>
-</html>
-"""
+    return html_page(title, STYLE, f"{_intro(listening)}\n{sections}\n<script>{SCRIPT}</script>")
 
 
 def _intro(listening: Listening) -> str:

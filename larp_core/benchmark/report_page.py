@@ -13,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
+from larp_core.benchmark.html_page import html_page
 from larp_core.benchmark.names import DISPLAY_NAMES, dataset_title
 from larp_core.benchmark.ranked_rows import SCORED
 from larp_core.benchmark.score_table import MISSING
@@ -90,17 +91,7 @@ def _page(job: Job, not_run: list[str], sections: list[str], figures: list[str])
     # Tables of many columns scroll by themselves, not the page.
     body = "\n".join(sections).replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
     items = "".join(f"<li>{escape(line)}</li>" for line in not_run) or "<li>nothing</li>"
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<h1>{escape(title)}</h1>
-{demo}
+    inner = f"""{demo}
 <p>Playlist continuation with songs that nobody has played yet: every test song is missing from training. Models are
 stopped by the validation split; nothing is chosen by the test split, which these tables are about.</p>
 <p class="dim">Recipe {escape(recipe.name)}: {escape(recipe.summary)} Seed of training {recipe.training.seed}, of the
@@ -109,10 +100,8 @@ evaluation {recipe.evaluation.seed}. Made on {today} (UTC). Data fingerprint: {e
 <ul>{items}</ul>
 {body}
 <h2>Figures</h2>
-{"".join(figures)}
-</body>
-</html>
-"""
+{"".join(figures)}"""
+    return html_page(title, STYLE, inner)
 
 
 def _missing(job: Job) -> list[str]:

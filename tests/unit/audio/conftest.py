@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from audio_files import chirp, write_audio
+from hostile_server import HostileServer, hostile_server
 
 from larp_core.audio import workers
 
@@ -39,3 +40,9 @@ def mp3_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[float], Path]:
         return path if path.exists() else write_audio(path, chirp(seconds, 22_050, 1), 22_050, b="64k")
 
     return make
+
+
+@pytest.fixture
+def server(mp3_of: Callable[[float], Path]) -> Iterator[HostileServer]:
+    with hostile_server(mp3_of(3.0).read_bytes()) as running:
+        yield running

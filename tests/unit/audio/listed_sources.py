@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 from audio_files import job_of, write_tracks
 from hostile_server import HostileServer, LoopbackSearch
@@ -14,7 +15,7 @@ from hostile_server import HostileServer, LoopbackSearch
 from larp_core.audio import acquire
 from larp_core.audio.configured import paced
 from larp_core.audio.downloads import DownloadOptions, UrlList
-from larp_core.audio.ledger import Entry
+from larp_core.audio.ledger import Entry, read_entries
 from larp_core.audio.sources import LocalFolder
 from larp_core.config import AcquireConfig
 from larp_core.steps import Job
@@ -61,3 +62,15 @@ def use(
 def refusals_of(entry: Entry) -> dict[str, str]:
     """What each source said, without the digest of what it was asked."""
     return {source: said.partition("#")[0] for source, said in entry.refusal_of.items()}
+
+
+def entries_of(job: Job) -> list[Entry]:
+    """The ledger's rows, in the order of their tracks."""
+    return list(read_entries(job.paths.ledger).values())
+
+
+def with_lengths(job: Job, *milliseconds: int | None) -> None:
+    """Gives the dataset's tracks these lengths."""
+    tracks = pl.read_parquet(job.paths.metadata)
+    lengths = pl.Series(milliseconds, dtype=pl.Int32)
+    tracks.with_columns(duration_ms=lengths).write_parquet(job.paths.metadata)

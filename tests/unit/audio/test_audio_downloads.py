@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hostile_server import HostileServer, LoopbackSearch, hostile_server
+from hostile_server import HostileServer, LoopbackSearch
 
 from larp_core.audio import downloads
 from larp_core.audio.downloads import DownloadOptions, Search, UrlList, YtDlp
@@ -37,12 +36,6 @@ ODD_NAMES = [
     "\ud800",
     "\n",
 ]
-
-
-@pytest.fixture(scope="module")
-def server(mp3_of: Callable[[float], Path]) -> Iterator[HostileServer]:
-    with hostile_server(mp3_of(3.0).read_bytes()) as running:
-        yield running
 
 
 def ask(server: HostileServer, path: str, folder: Path, options: DownloadOptions = LOOPBACK) -> Outcome:

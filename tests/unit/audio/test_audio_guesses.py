@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import polars as pl
 import pytest
 from audio_files import write_tracks
-from hostile_server import HostileServer, hostile_server
-from listed_sources import fast_job, use
+from hostile_server import HostileServer
+from listed_sources import entries_of, fast_job, use, with_lengths
 
 from larp_core.audio.acquire import acquire_audio
-from larp_core.audio.ledger import Entry, read_entries
 from larp_core.steps import Job
 
 URIS = [f"{i:022d}" for i in range(4)]
 
 
 @pytest.fixture
-def server(mp3_of: Callable[[float], Path]) -> Iterator[HostileServer]:
-    with hostile_server(mp3_of(3.0).read_bytes()) as running:
-        yield running
-
-
-@pytest.fixture
 def job(tmp_path: Path) -> Job:
     return fast_job(tmp_path, URIS)
-
-
-def entries_of(job: Job) -> list[Entry]:
-    return list(read_entries(job.paths.ledger).values())
-
-
-def with_lengths(job: Job, *milliseconds: int | None) -> None:
-    tracks = pl.read_parquet(job.paths.metadata)
-    lengths = pl.Series(milliseconds, dtype=pl.Int32)
-    tracks.with_columns(duration_ms=lengths).write_parquet(job.paths.metadata)
 
 
 def test_a_length_that_became_known_is_held_against_what_was_guessed_from_names(

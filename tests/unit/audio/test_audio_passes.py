@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import polars as pl
 import pytest
 from audio_files import job_of, write_tracks
-from hostile_server import HostileServer, hostile_server
-from listed_sources import FAST, fast_job, refusals_of, use
+from hostile_server import HostileServer
+from listed_sources import FAST, fast_job, refusals_of, use, with_lengths
 
 from larp_core import memo
 from larp_core.audio import acquire, attempt
@@ -29,19 +28,8 @@ URIS = [f"{i:022d}" for i in range(4)]
 
 
 @pytest.fixture
-def server(mp3_of: Callable[[float], Path]) -> Iterator[HostileServer]:
-    with hostile_server(mp3_of(3.0).read_bytes()) as running:
-        yield running
-
-
-@pytest.fixture
 def job(tmp_path: Path) -> Job:
     return fast_job(tmp_path, URIS)
-
-
-def with_durations(job: Job, durations_ms: list[int | None]) -> None:
-    tracks = pl.read_parquet(job.paths.metadata)
-    tracks.with_columns(duration_ms=pl.Series(durations_ms, dtype=pl.Int32)).write_parquet(job.paths.metadata)
 
 
 def test_what_one_source_lacks_the_next_is_asked_for(
@@ -49,7 +37,7 @@ def test_what_one_source_lacks_the_next_is_asked_for(
 ) -> None:
     urls = {URIS[0]: "/ok/0.mp3", URIS[1]: "/410/1.mp3", URIS[2]: "/page/2"}
     use(monkeypatch, job, server, urls, search=True)
-    with_durations(job, [3_000, 3_000, 60_000, None])
+    with_lengths(job, 3_000, 3_000, 60_000, None)
     server.results = [{"url": f"{server.url}/ok/found.mp3", "duration": 3.0}]
     acquire_audio(job)
     entries = read_entries(job.paths.ledger)
@@ -94,7 +82,7 @@ def test_a_found_file_of_another_length_than_promised_is_not_kept(
     job: Job, server: HostileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, job, server, {}, search=True)
-    with_durations(job, [60_000] * 4)
+    with_lengths(job, *[60_000] * 4)
     server.results = [{"url": f"{server.url}/ok/found.mp3", "duration": 60.0}]
     acquire_audio(job)
     for entry in read_entries(job.paths.ledger).values():

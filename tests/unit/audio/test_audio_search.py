@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hostile_server import HostileServer, LoopbackSearch, hostile_server
+from hostile_server import HostileServer, LoopbackSearch
 
 from larp_core.audio.sources import Track
 from larp_core.config import AcquireConfig
 
 CONFIG = AcquireConfig(socket_timeout_seconds=2.0, sleep_between_requests_seconds=0.0)
-
-
-@pytest.fixture(scope="module")
-def server(mp3_of: Callable[[float], Path]) -> Iterator[HostileServer]:
-    with hostile_server(mp3_of(3.0).read_bytes()) as running:
-        yield running
 
 
 @pytest.mark.parametrize(

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
-from hostile_server import HostileServer, hostile_server
-from listed_sources import fast_job, refusals_of, use
+from hostile_server import HostileServer
+from listed_sources import entries_of, fast_job, refusals_of, use
 
 from larp_core import memo
 from larp_core.audio import attempt
 from larp_core.audio.acquire import acquire_audio
-from larp_core.audio.ledger import Entry, read_entries
 from larp_core.files import write_json
 from larp_core.steps import Job
 
 URIS = [f"{i:022d}" for i in range(4)]
-
-
-@pytest.fixture
-def server(mp3_of: Callable[[float], Path]) -> Iterator[HostileServer]:
-    with hostile_server(mp3_of(3.0).read_bytes()) as running:
-        yield running
 
 
 @pytest.fixture
@@ -34,10 +26,6 @@ def job(tmp_path: Path) -> Job:
     for parent in job.upstream():
         write_json({"digest": "made before"}, parent.stamp)
     return job
-
-
-def entries_of(job: Job) -> list[Entry]:
-    return list(read_entries(job.paths.ledger).values())
 
 
 def test_bad_rows_cost_their_tracks_alone_and_once_mended_are_asked_for(
