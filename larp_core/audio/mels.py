@@ -17,6 +17,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from larp_core.audio.decode import read_clip
+from larp_core.audio.freed_memory import keep_freed_memory
 from larp_core.audio.ledger import OK
 from larp_core.audio.log_mel import NUM_FRAMES, NUM_MELS, NUM_SAMPLES, log_mel
 from larp_core.audio.mel_store import MelStore
@@ -50,6 +51,7 @@ def build_mels(job: Job) -> Report:
         with atomic_path(paths.mels) as partial:
             np.save(partial, np.empty((0, NUM_FRAMES, NUM_MELS), np.float16))  # can't be mapped into memory
     else:
+        keep_freed_memory()
         with threadpool_limits(1):  # several batches at a time, each on one thread, beat one batch on several
             num_computed = _fill(MelStore(paths, clips["sha256"].to_list(), (NUM_FRAMES, NUM_MELS)), clips, job)
     rows = clips.select("track_id", "clip_index", row=pl.int_range(pl.len(), dtype=pl.Int32))

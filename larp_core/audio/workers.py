@@ -19,6 +19,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from larp_core.audio import limits
+from larp_core.audio.freed_memory import keep_freed_memory
 
 ITEMS_PER_PROCESS = 24
 """Starting a process takes as long as about this many tracks' audio."""
@@ -183,6 +184,7 @@ def _serve(connection: Connection, make_work: Callable[..., Callable[[Any], Any]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt goes to the whole group, and the parent ends this one
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     limits.arm()
+    keep_freed_memory()
     connection.send((READY, None))
     try:
         work = None
