@@ -3,8 +3,8 @@
 import dagster as dg
 
 from assets.factory import asset_of, assets_in_one_process
-from larp_core.encoders.catalogue import CATALOGUE
-from larp_core.steps import Job
+from larp_core.config.encoders import CATALOGUE
+from larp_core.graph.job import Job
 
 KINDS = {
     **{

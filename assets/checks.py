@@ -5,7 +5,7 @@ import dataclasses
 import dagster as dg
 
 from assets.presentation import value_of
-from larp_core.settings import Settings
+from larp_core.config.settings import Settings
 
 
 def no_leaks(dataset: str) -> dg.AssetChecksDefinition:
@@ -19,7 +19,7 @@ def no_leaks(dataset: str) -> dg.AssetChecksDefinition:
         "the recipe excludes such twins; every holdout lies in its own split.",
     )
     def check(settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
-        from larp_core.data.leaks import check_leaks
+        from larp_core.data.split.leaks import check_leaks
 
         leaks = check_leaks(settings.paths(dataset), settings.recipe.split.twins)
         return dg.AssetCheckResult(

@@ -1,4 +1,4 @@
-"""A step of `larp_core.graph_of_steps` as a Dagster asset: the same few lines for every one of them."""
+"""A step of `larp_core.graph.registry` as a Dagster asset: the same few lines for every one of them."""
 
 import multiprocessing
 import os
@@ -9,10 +9,10 @@ import dagster as dg
 
 from assets.launch import run_apart
 from assets.presentation import headline, metadata_of
-from larp_core import memo
-from larp_core.errors import UserError
-from larp_core.settings import Settings
-from larp_core.steps import Job
+from larp_core.config.settings import Settings
+from larp_core.graph import memo
+from larp_core.graph.job import Job
+from larp_core.runtime.errors import UserError
 
 GPU_POOL = "gpu"
 RETRY_A_KILLED_STEP = dg.RetryPolicy(max_retries=1)

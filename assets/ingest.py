@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.factory import asset_of
-from larp_core.steps import Job
+from larp_core.graph.job import Job
 
 KINDS = {
     "demo_world": {"mp3", "json", "python"},

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from larp_core import memo
-from larp_core.errors import UserError
-from larp_core.settings import VARIABLES
-from larp_core.steps import Job
+from larp_core.config.settings import VARIABLES
+from larp_core.graph import memo
+from larp_core.graph.job import Job
+from larp_core.runtime.errors import UserError
 
 
 def run_apart(

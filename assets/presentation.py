@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from larp_core.memo import Finished
+from larp_core.graph.memo import Finished
 
 SHOWN_DIGITS = 4
 MAX_TABLE_ROWS = 60

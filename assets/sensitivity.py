@@ -3,9 +3,9 @@
 import dagster as dg
 
 from assets.factory import asset_of
+from larp_core.config.settings import Settings
 from larp_core.graph.encoders import NEIGHBOUR_COUNTS
-from larp_core.settings import Settings
-from larp_core.steps import Job
+from larp_core.graph.job import Job
 
 JOB = "sensitivity"
 TRAININGS = tuple(f"sensitivity/j_{count}" for count in NEIGHBOUR_COUNTS)

@@ -3,8 +3,8 @@
 import dagster as dg
 
 from assets.factory import asset_of
-from larp_core.encoders.catalogue import TRAINED
-from larp_core.steps import Job
+from larp_core.config.encoders import TRAINED
+from larp_core.graph.job import Job
 
 JOBS = ("train_wtc", "train_ttc", "train_tpc")
 STAGES = {job: tuple(name for name, training in TRAINED.items() if training.job == job) for job in JOBS}

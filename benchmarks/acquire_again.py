@@ -15,15 +15,15 @@ from pathlib import Path
 
 import polars as pl
 
-from larp_core import memo
-from larp_core.audio import attempt
-from larp_core.audio.acquire import acquire_audio
-from larp_core.audio.ledger import Entry, Ledger, has_audio_to_get, refusal
+from larp_core.audio.acquire import attempt
+from larp_core.audio.acquire.acquisition import acquire_audio
+from larp_core.audio.acquire.ledger import Entry, Ledger, has_audio_to_get, refusal
 from larp_core.audio.names import track_file
-from larp_core.files import write_json
-from larp_core.recipes import recipe_named
-from larp_core.settings import Settings
-from larp_core.steps import Job, step_named
+from larp_core.config.recipes import recipe_named
+from larp_core.config.settings import Settings
+from larp_core.graph import memo
+from larp_core.graph.job import Job, step_named
+from larp_core.runtime.files import write_json
 
 BOUND_SECONDS = 1.0
 TWIN = "one look at every file"

@@ -177,9 +177,9 @@ def decoder(folder: Path, count: int) -> dict[str, float]:
 
 
 def factory(folder: Path, count: int, music: str = "music") -> dict[str, float]:
-    from larp_core import memo
+    from larp_core.graph import memo
 
-    for slow_to_import in ("larp_core.audio.mels", "matplotlib.figure", "librosa.filters"):
+    for slow_to_import in ("larp_core.audio.mels.array", "matplotlib.figure", "librosa.filters"):
         importlib.import_module(slow_to_import)
     apart = multiprocessing.get_context("spawn").Process(target=write_acquired, args=(folder, count, music))
     apart.start()
@@ -199,9 +199,9 @@ def flat(folder: Path, count: int) -> dict[str, float]:
 
 def rerun(folder: Path, count: int) -> dict[str, float]:
     """The steps asked again: their clips are links to one file, which is what the second time looks at."""
-    from larp_core import memo
-    from larp_core.audio import clips as clips_module
-    from larp_core.files import make_folder
+    from larp_core.audio.clips import factory as clips_module
+    from larp_core.graph import memo
+    from larp_core.runtime.files import make_folder
 
     write_acquired(folder, count)
     job, _ = jobs_in(folder)

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from larp_core.audio.acquire.ledger import OK, Entry, Ledger
+from larp_core.audio.clips.offsets import start_of_clip
 from larp_core.audio.decode import measure
-from larp_core.audio.ledger import OK, Entry, Ledger
-from larp_core.audio.offsets import start_of_clip
-from larp_core.files import write_json
-from larp_core.recipes import recipe_named
-from larp_core.settings import Settings
-from larp_core.steps import Job, step_named
+from larp_core.config.recipes import recipe_named
+from larp_core.config.settings import Settings
+from larp_core.graph.job import Job, step_named
+from larp_core.runtime.files import write_json
 
 TRACK_SECONDS = 240
 NUM_DIFFERENT = 4

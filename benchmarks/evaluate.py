@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from larp_core.benchmark.bootstrap import bootstrap_intervals
-from larp_core.benchmark.holdouts import Holdouts
-from larp_core.benchmark.list_metrics import TrackFacts, coverage, list_values, similarity_values, surprise_of
-from larp_core.benchmark.metrics import evaluate_ranking
-from larp_core.benchmark.recommenders.itemknn import rank
+from larp_core.evaluation.bootstrap import bootstrap_intervals
+from larp_core.evaluation.holdouts import Holdouts
+from larp_core.evaluation.list_metrics import TrackFacts, coverage, list_values, similarity_values, surprise_of
+from larp_core.evaluation.metrics import evaluate_ranking
+from larp_core.evaluation.recommenders.itemknn import rank
 
 KS = (10, 20, 40)
 WIDTH = 256

@@ -29,12 +29,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from larp_core.audio.clip_shards import SCHEMA as CLIPS
-from larp_core.data.csr import TrainGraph, make_train_graph
-from larp_core.paths import DatasetPaths
-from larp_core.recipes import recipe_named
-from larp_core.settings import Settings
-from larp_core.steps import Job, step_named
+from larp_core.audio.clips.shards import SCHEMA as CLIPS
+from larp_core.config.paths import DatasetPaths
+from larp_core.config.recipes import recipe_named
+from larp_core.config.settings import Settings
+from larp_core.data.train_graph import TrainGraph, make_train_graph
+from larp_core.graph.job import Job, step_named
 
 FULL_INTERACTIONS = 65_000_000
 TRACKS_PER_PLAYLIST = 65

@@ -33,7 +33,7 @@ import numpy as np
 import polars as pl
 from tqdm import tqdm
 
-from larp_core.audio.clip_shards import SCHEMA as CLIPS_SCHEMA
+from larp_core.audio.clips.shards import SCHEMA as CLIPS_SCHEMA
 
 MAX_RATIO = 1.5
 MAX_RATIO_WITH_GRAPH = 2.0
@@ -56,9 +56,9 @@ for path in pathlib.Path(sys.argv[1]).iterdir():
 
 SPLIT_AND_GRAPH = """
 import pathlib, sys
-from larp_core.recipes import recipe_named
-from larp_core.settings import Settings
-from larp_core.steps import Job, step_named
+from larp_core.config.recipes import recipe_named
+from larp_core.config.settings import Settings
+from larp_core.graph.job import Job, step_named
 
 data, slices = map(pathlib.Path, sys.argv[1:])
 settings = Settings(data, recipe_named("paper"), ("mpd",), mpd_dir=slices)
@@ -69,11 +69,11 @@ for name in ("cold_start_split", "interaction_graph"):
 MERGE_ALONE = """
 import pathlib, sys
 import polars as pl
-from larp_core.data.chunk import Chunk
+from larp_core.data.readers.chunk import Chunk
 from larp_core.data.merge import merge_chunks
-from larp_core.data.rejects import Rejects
+from larp_core.data.readers.rejects import Rejects
 from larp_core.data.tables import write_tables
-from larp_core.paths import DatasetPaths
+from larp_core.config.paths import DatasetPaths
 
 folder = pathlib.Path(sys.argv[1])
 played_at = pl.lit(None, pl.Datetime("us")).alias("played_at")

@@ -27,10 +27,10 @@ from pathlib import Path
 import polars as pl
 
 from larp_core.config import IngestConfig, WorldConfig
-from larp_core.data import lfm_events
-from larp_core.data.lfm_events import EVENT_COLUMNS, TIME_FORMAT, read_plays
-from larp_core.data.rejects import Rejects
-from larp_core.data.tsv import stream_tsv
+from larp_core.data.readers import lfm_events
+from larp_core.data.readers.lfm_events import EVENT_COLUMNS, TIME_FORMAT, read_plays
+from larp_core.data.readers.rejects import Rejects
+from larp_core.data.readers.tsv import stream_tsv
 
 COPIES = (40, 160)
 ROUNDS = 4

@@ -24,23 +24,23 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from larp_core import memo
-from larp_core.benchmark.artist_affinity import CHOICE_K
-from larp_core.benchmark.bootstrap import bootstrap_intervals, paired_difference
-from larp_core.benchmark.holdouts import Holdouts, load_holdouts
-from larp_core.benchmark.hybrid import best_on
-from larp_core.benchmark.metadata_rows import random_frame
-from larp_core.benchmark.metrics import evaluate_ranking
-from larp_core.benchmark.names import HYBRID_ALONE, HYBRID_ENCODERS, METADATA_ROWS
-from larp_core.benchmark.ranking import rank_by
-from larp_core.benchmark.rankings import Rankings, load_rankings
-from larp_core.benchmark.recommenders.itemknn import rank
-from larp_core.benchmark.recommenders.nearest_seed import nearest_seed_score, unit_vectors
-from larp_core.benchmark.vectors import load_vectors
-from larp_core.paths import DatasetPaths
-from larp_core.recipes import SMALL_REAL
-from larp_core.settings import Settings
-from larp_core.steps import Job, step_named
+from larp_core.config.paths import DatasetPaths
+from larp_core.config.recipes import SMALL_REAL
+from larp_core.config.settings import Settings
+from larp_core.evaluation.artist_affinity import CHOICE_K
+from larp_core.evaluation.bootstrap import bootstrap_intervals, paired_difference
+from larp_core.evaluation.holdouts import Holdouts, load_holdouts
+from larp_core.evaluation.hybrid import best_on
+from larp_core.evaluation.metadata_rows import random_frame
+from larp_core.evaluation.metrics import evaluate_ranking
+from larp_core.evaluation.names import HYBRID_ALONE, HYBRID_ENCODERS, METADATA_ROWS
+from larp_core.evaluation.ranking import rank_by
+from larp_core.evaluation.rankings import Rankings, load_rankings
+from larp_core.evaluation.recommenders.itemknn import rank
+from larp_core.evaluation.recommenders.nearest_seed import nearest_seed_score, unit_vectors
+from larp_core.evaluation.vectors import load_vectors
+from larp_core.graph import memo
+from larp_core.graph.job import Job, step_named
 
 KS = (10, 40)
 INGEST = ("source", "playlists", "cold_start_split", "metadata", "captions")

@@ -94,14 +94,14 @@ def measure_world(seed: int, data_dir: Path) -> dict[str, dict[str, float]]:
     """Row -> {"10": Recall@10, "40": Recall@40} on the test playlists of one fresh world."""
     import torch
 
-    from larp_core import memo
-    from larp_core.benchmark.holdouts import load_holdouts
-    from larp_core.benchmark.metadata_rows import metadata_frames, metadata_rankings
-    from larp_core.benchmark.recommenders.itemknn import evaluate_itemknn
+    from larp_core.config.recipes import DEMO
+    from larp_core.config.settings import Settings
+    from larp_core.evaluation.holdouts import load_holdouts
+    from larp_core.evaluation.metadata_rows import metadata_frames, metadata_rankings
+    from larp_core.evaluation.recommenders.itemknn import evaluate_itemknn
+    from larp_core.graph import memo
+    from larp_core.graph.job import Job, step_named
     from larp_core.model.pretrained import build_model
-    from larp_core.recipes import DEMO
-    from larp_core.settings import Settings
-    from larp_core.steps import Job, step_named
     from larp_core.training.encode import encode_all, settle_batch_norms, track_vectors
     from larp_core.training.stages import StageInputs, run_stage
     from larp_core.training.track_data import load_track_data

@@ -34,13 +34,13 @@ from published_step import PublishedStep, loader_of
 from torch.utils.flop_counter import FlopCounterMode
 
 from larp_core.config import ModelConfig, TrainingConfig
-from larp_core.data.csr import TrainGraph, make_train_graph
+from larp_core.config.recipes import PAPER
+from larp_core.data.train_graph import TrainGraph, make_train_graph
 from larp_core.losses.encoded import Features
 from larp_core.losses.tpc import track_playlist_contrast
 from larp_core.losses.ttc import track_track_contrast
 from larp_core.losses.wtc import within_track_contrast
 from larp_core.model.pretrained import build_model
-from larp_core.recipes import PAPER
 from larp_core.training import loop
 from larp_core.training.encode import encode_all
 from larp_core.training.objective import PLANS, LarpObjective
@@ -187,7 +187,7 @@ def losses_seconds(device: torch.device, config: TrainingConfig) -> float:
 
 
 def small_towers() -> ModelConfig:
-    from larp_core.recipes import SMALL_MODEL
+    from larp_core.config.recipes import SMALL_MODEL
 
     return replace(SMALL_MODEL, projection=256)
 

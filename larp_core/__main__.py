@@ -25,11 +25,11 @@ from dagster_pipes import (
     open_dagster_pipes,
 )
 
-from larp_core import memo
-from larp_core.errors import UserError
-from larp_core.graph_of_steps import STEPS
-from larp_core.settings import DATASETS, VARIABLES, Settings, settings_from
-from larp_core.steps import Job, step_named
+from larp_core.config.settings import DATASETS, VARIABLES, Settings, settings_from
+from larp_core.graph import memo
+from larp_core.graph.job import Job, step_named
+from larp_core.graph.registry import STEPS
+from larp_core.runtime.errors import UserError
 
 PARENT_CHECK_SECONDS = 1.0
 
@@ -85,7 +85,7 @@ def _convert(options: dict[str, Any]) -> int:
 
 def _cell(options: dict[str, Any]) -> int:
     """Exit status 1 where the derived figure is not that of the files."""
-    from larp_core.benchmark.cell import derive_cell
+    from larp_core.report.cell import derive_cell
 
     try:
         settings = _settings(options, inside_dagster=False)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import polars as pl
 
-from larp_core.audio.pairs import BadRow
-from larp_core.errors import UserError
-from larp_core.settings import AUDIO_SOURCES, DATASETS_WITH_AUDIO, VARIABLES, Settings, spotify_credentials
+from larp_core.audio.acquire.pairs import BadRow
+from larp_core.config.settings import AUDIO_SOURCES, DATASETS_WITH_AUDIO, VARIABLES, Settings, spotify_credentials
+from larp_core.runtime.errors import UserError
 
 OLD_COOKIES_DAYS = 30
 OLDEST_DENO = (2, 3)
@@ -79,8 +79,8 @@ def _audio_sources(settings: Settings, datasets: tuple[str, ...]) -> Finding:
 
 def _source_files(settings: Settings, source: str) -> Finding:
     """The mapping or list of a source, read to its end."""
-    from larp_core.audio.downloads import read_urls
-    from larp_core.audio.sources import LocalFolder
+    from larp_core.audio.acquire.downloads import read_urls
+    from larp_core.audio.acquire.sources import LocalFolder
 
     try:
         if source == "folder" and settings.audio_dir:
@@ -153,7 +153,7 @@ def _cookies(file: Path | None, is_needed: bool) -> Finding:
 
 
 def _pauses(settings: Settings) -> Finding:
-    from larp_core.audio.pacing import Gate
+    from larp_core.runtime.pacing import Gate
 
     folders = (settings.shared.audio_sources, settings.shared.spotify)
     files = [file for folder in folders for file in sorted(folder.glob("*.json")) if Gate(file).notice]
@@ -221,7 +221,7 @@ def _bytes_of(settings: Settings, dataset: str, tracks: pl.DataFrame) -> float:
 
 
 def _spotify(settings: Settings) -> Finding:
-    from larp_core.data.spotify_answers import SpotifyAnswers
+    from larp_core.data.spotify.answers import SpotifyAnswers
 
     if not settings.spotify:
         return Finding("Spotify", True, "off: names come from the dataset's own files; LARP_SPOTIFY=1 turns it on")

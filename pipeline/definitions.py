@@ -7,9 +7,9 @@ from typing import Any
 import dagster as dg
 
 from assets import benchmark, checks, ingest, sensitivity, training
-from larp_core.errors import UserError
-from larp_core.graph_of_steps import jobs_of
-from larp_core.settings import Settings, settings_from
+from larp_core.config.settings import Settings, settings_from
+from larp_core.graph.registry import jobs_of
+from larp_core.runtime.errors import UserError
 from pipeline.console import one_line_console
 from pipeline.jobs import executor, jobs_for
 from pipeline.resources import resources_of

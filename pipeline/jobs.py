@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from assets import benchmark, sensitivity, training
-from larp_core.settings import Settings
+from larp_core.config.settings import Settings
 
 TRAIN_ALL = "train_all"
 QUIET_CONSOLE = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}

@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from larp_core.settings import Settings
+from larp_core.config.settings import Settings
 
 
 def resources_of(settings: Settings) -> dict[str, Any]:

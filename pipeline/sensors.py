@@ -7,8 +7,8 @@ from pathlib import Path
 import dagster as dg
 
 from assets import sensitivity
-from larp_core.files import hash_of
-from larp_core.settings import DATASETS_WITH_AUDIO, FOLDER_VARIABLES, Settings
+from larp_core.config.settings import DATASETS_WITH_AUDIO, FOLDER_VARIABLES, Settings
+from larp_core.runtime.files import hash_of
 from pipeline.jobs import TRAIN_ALL
 
 SETTLE_SECONDS = 10.0

@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from larp_core.audio.ledger import OK
-from larp_core.paths import DatasetPaths
+from larp_core.audio.acquire.ledger import OK
+from larp_core.config.paths import DatasetPaths
 
 
 def coverage_by_split(outcomes: Mapping[int, str], paths: DatasetPaths, wanted: str) -> list[dict[str, Any]]:

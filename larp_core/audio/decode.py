@@ -3,7 +3,7 @@
 One rule chooses the decoder: libsndfile (exact seeking, MP3/Ogg/FLAC/WAV) reads a file if it can read all of it, else
 FFmpeg (any container) does. FFmpeg's damaged packets are skipped as its own program does; a file that loses more than
 `MAX_DAMAGED` of them is corrupt. Nothing is sized by a header, at most `MAX_SECONDS` of a file are decoded, and a file
-that takes more time or memory than its size explains is corrupt (`larp_core.audio.limits`).
+that takes more time or memory than its size explains is corrupt (`larp_core.runtime.limits`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import av
 import numpy as np
 import soundfile
 
-from larp_core.audio.limits import Deadline, TooCostly, bounded
+from larp_core.runtime.limits import Deadline, TooCostly, bounded
 
 Window = tuple[np.ndarray, int]
 """Mono float32 samples and their rate in Hz."""

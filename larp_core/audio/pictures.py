@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from larp_core.files import atomic_path
+from larp_core.runtime.files import atomic_path
 
 WINDOW_SAMPLES = 1_024
 FLOOR_DB = -100.0

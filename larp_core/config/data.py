@@ -23,7 +23,7 @@ class IngestConfig:
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """Cold-start split. `policy` per dataset, see `larp_core.data.split`.
+    """Cold-start split. `policy` per dataset, see `larp_core.data.split.cold_start`.
 
     Attributes:
         playlist_fractions, track_fractions: train, valid, test shares of the hash range.
@@ -51,7 +51,7 @@ class SplitConfig:
 
 
 SOUND_FIELDS = ("tempo", "key", "mode", "loudness", "brightness")
-"""What captions can say of a clip's sound, see `larp_core.audio.sound_fields`."""
+"""What captions can say of a clip's sound, see `larp_core.audio.clips.sound_fields`."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Literal
 
 Similarity = Literal["dot", "cosine", "centred", "whitened"]
 SIMILARITIES: tuple[Similarity, ...] = ("dot", "cosine", "centred", "whitened")
-"""What ItemKNN may mean by "near", see `larp_core.benchmark.recommenders.similarities`."""
+"""What ItemKNN may mean by "near", see `larp_core.evaluation.recommenders.similarities`."""
 
 
 @dataclass(frozen=True)

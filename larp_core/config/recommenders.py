@@ -1,4 +1,4 @@
-"""The section of a recipe that is about the learned recommenders, see `larp_core.benchmark.recommenders`."""
+"""The section of a recipe that is about the learned recommenders, see `larp_core.evaluation.recommenders`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class WmfConfig:
-    """Weighted matrix factorisation, see `larp_core.benchmark.recommenders.wmf`. Appendix B names all but the solver's
+    """Weighted matrix factorisation, see `larp_core.evaluation.recommenders.wmf`. Appendix B names all but the solver's
     epochs and batch, the weight and the negatives.
 
     Attributes:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from larp_core.audio.sound_fields import build_sound_fields
+from larp_core.audio.clips.sound_fields import build_sound_fields
 from larp_core.config import SOUND_FIELDS
-from larp_core.errors import UserError
-from larp_core.files import write_parquet
-from larp_core.steps import Job, Report
+from larp_core.graph.job import Job, Report
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import write_parquet
 
 FIELDS = {"track": "track_name", "artist": "artist_name", "album": "album_name"} | {name: name for name in SOUND_FIELDS}
 """Field of a template: the column that it is taken from."""

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from larp_core.data.chunk import PLAYLIST_SCHEMA, TRACK_SCHEMA, Chunk
-from larp_core.data.rejects import Rejects
+from larp_core.data.readers.chunk import PLAYLIST_SCHEMA, TRACK_SCHEMA, Chunk
+from larp_core.data.readers.rejects import Rejects
 
 IN_EARLIER_FILE = "playlists whose id was there in an earlier file"
 BATCH_TRACKS = 1_000_000

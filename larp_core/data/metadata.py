@@ -12,12 +12,12 @@ from typing import Any
 
 import polars as pl
 
-from larp_core.audio.pacing import Gate
-from larp_core.data.chunk import TRACK_SCHEMA
-from larp_core.errors import UserError
-from larp_core.files import write_parquet
-from larp_core.settings import SpotifyCredentials, spotify_credentials
-from larp_core.steps import Job, Report
+from larp_core.config.settings import SpotifyCredentials, spotify_credentials
+from larp_core.data.readers.chunk import TRACK_SCHEMA
+from larp_core.graph.job import Job, Report
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import write_parquet
+from larp_core.runtime.pacing import Gate
 
 NUM_EXAMPLES = 10
 SOURCE_NAMES = {"mpd": "MPD slices", "lfm": "LFM-2b files", "own": "tags and playlists"}
@@ -75,9 +75,9 @@ def has_tracks_to_look_up(job: Job) -> bool:
 
 def _filled(job: Job, metadata: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Any]]:
     """The metadata with what Spotify knows in place of nulls, and what it took."""
-    from larp_core.data.spotify_answers import SpotifyAnswers
-    from larp_core.data.spotify_client import SpotifyClient
-    from larp_core.data.spotify_lookup import Lookup
+    from larp_core.data.spotify.answers import SpotifyAnswers
+    from larp_core.data.spotify.client import SpotifyClient
+    from larp_core.data.spotify.lookup import Lookup
 
     config, folder = job.recipe.spotify, job.settings.shared.spotify
     lacking = metadata.filter(pl.any_horizontal(pl.col(FILLED).is_null()))["track_uri"]

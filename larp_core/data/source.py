@@ -6,12 +6,12 @@ import types
 from pathlib import Path
 from typing import Any
 
-from larp_core.data import lfm2b, mpd, own
-from larp_core.data.archive import RawFile, ZipMember
-from larp_core.errors import UserError
-from larp_core.files import write_json
-from larp_core.settings import SOURCE_VARIABLES
-from larp_core.steps import Job, Report
+from larp_core.config.settings import SOURCE_VARIABLES
+from larp_core.data.readers import lfm2b, mpd, own
+from larp_core.data.readers.archive import RawFile, ZipMember
+from larp_core.graph.job import Job, Report
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import write_json
 
 NUM_EXAMPLES = 20
 

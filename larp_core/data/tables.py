@@ -11,15 +11,15 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow.parquet
 
-from larp_core.data.chunk import TRACK_SCHEMA, Schema
+from larp_core.config.paths import DatasetPaths
 from larp_core.data.merge import Known, Merged, interaction_blocks, merge_chunks, track_blocks
-from larp_core.data.parts import PartStore
-from larp_core.data.rejects import Rejects
+from larp_core.data.readers.chunk import TRACK_SCHEMA, Schema
+from larp_core.data.readers.parts import PartStore
+from larp_core.data.readers.rejects import Rejects
 from larp_core.data.source import READERS, raw_folder
-from larp_core.errors import UserError
-from larp_core.files import atomic_path, hash_of, write_parquet
-from larp_core.paths import DatasetPaths
-from larp_core.steps import Job, Report
+from larp_core.graph.job import Job, Report
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import atomic_path, hash_of, write_parquet
 
 NUM_EXAMPLES = 10
 INTERACTION_TABLE: Schema = {

@@ -20,7 +20,7 @@ from larp_core.demo.catalogue import Catalogue, Track, random_generator
 from larp_core.demo.mp3 import duration_ms
 from larp_core.demo.playlists import Collection
 from larp_core.demo.words import COUNTRIES, PLAYLIST_WORDS
-from larp_core.files import atomic_path, write_text
+from larp_core.runtime.files import atomic_path, write_text
 
 NUM_SLICES = 3
 REPEATED_TRACK_FRACTION = 0.05

@@ -17,7 +17,7 @@ from mutagen.id3._frames import TALB, TIT2, TPE1
 
 from larp_core.demo.catalogue import Track
 from larp_core.demo.synth import FRAME_SECONDS, MP3_FRAME_SAMPLES, MP3_SAMPLE_RATE_HZ, synthesise_loop
-from larp_core.files import atomic_path
+from larp_core.runtime.files import atomic_path
 
 BIT_RATE = 64_000
 CODEC_DELAY_SAMPLES = 1105

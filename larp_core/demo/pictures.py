@@ -9,7 +9,7 @@ import numpy as np
 
 from larp_core.demo.catalogue import GENRES, MOODS, Catalogue, Track
 from larp_core.demo.synth import MP3_SAMPLE_RATE_HZ, synthesise
-from larp_core.files import atomic_path
+from larp_core.runtime.files import atomic_path
 
 PICTURE_SECONDS = 8.0
 COLUMNS = 5

@@ -17,9 +17,9 @@ from larp_core.demo.formats import write_lfm2b, write_mpd
 from larp_core.demo.mp3 import duration_ms, write_mp3
 from larp_core.demo.pictures import draw_spectrograms
 from larp_core.demo.playlists import Collection, make_listeners, make_playlists
-from larp_core.files import make_folder, write_json
-from larp_core.progress import progressing
-from larp_core.steps import Job, Report
+from larp_core.graph.job import Job, Report
+from larp_core.runtime.files import make_folder, write_json
+from larp_core.runtime.progress import progressing
 
 NUM_EXAMPLES = 10
 

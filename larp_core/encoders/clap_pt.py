@@ -15,15 +15,15 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
 
-from larp_core.audio.mels import NUM_MELS, load_mels
-from larp_core.encoders.catalogue import CATALOGUE, OUR_RATE_HZ
+from larp_core.audio.mels.array import NUM_MELS, load_mels
+from larp_core.config.encoders import CATALOGUE, OUR_RATE_HZ
+from larp_core.config.settings import VECTOR_SUFFIXES
 from larp_core.encoders.embedded import Embedded, WeightsNotFound
 from larp_core.encoders.precomputed import embed_precomputed
 from larp_core.encoders.towers import state_sha256
-from larp_core.errors import UserError
-from larp_core.files import hash_file
-from larp_core.settings import VECTOR_SUFFIXES
-from larp_core.steps import Job
+from larp_core.graph.job import Job
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import hash_file
 from larp_core.training.encode import encode_all, track_vectors
 from larp_core.training.track_data import load_track_data
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from larp_core.audio.mels import load_mels
+from larp_core.audio.mels.array import load_mels
 from larp_core.encoders.embedded import Embedded
-from larp_core.files import hash_file
+from larp_core.graph.job import Job
 from larp_core.model.co_playlist import CoPlaylistModel
-from larp_core.steps import Job
+from larp_core.runtime.files import hash_file
 from larp_core.training.encode import encode_all
 from larp_core.training.stages import on_best_device
 from larp_core.training.track_data import load_track_data

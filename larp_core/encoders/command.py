@@ -27,13 +27,13 @@ from typing import IO
 import numpy as np
 import polars as pl
 
-from larp_core.encoders.catalogue import CATALOGUE, Encoder
+from larp_core.config.encoders import CATALOGUE, Encoder
 from larp_core.encoders.embedded import Embedded, WeightsNotFound
 from larp_core.encoders.handed_clips import Clip, clips_of, hand_out
 from larp_core.encoders.precomputed import Vectors, embed_precomputed, read_vectors
-from larp_core.errors import UserError
-from larp_core.files import hash_of, make_folder, write_text
-from larp_core.steps import Job
+from larp_core.graph.job import Job
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import hash_of, make_folder, write_text
 
 logger = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from larp_core.encoders.catalogue import CATALOGUE, Encoder
+from larp_core.config.encoders import CATALOGUE, Encoder
 from larp_core.encoders.embedded import Embedded, WeightsNotFound
-from larp_core.errors import UserError
-from larp_core.files import write_parquet
 from larp_core.graph.encoders import fuses_playlists
-from larp_core.steps import Job, Report
+from larp_core.graph.job import Job, Report
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import write_parquet
 
 logger = logging.getLogger(__name__)
 

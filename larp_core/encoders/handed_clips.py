@@ -13,12 +13,12 @@ import polars as pl
 import soundfile
 import soxr
 
-from larp_core.audio.clips_report import first_good
-from larp_core.audio.ledger import OK
-from larp_core.encoders.catalogue import OUR_RATE_HZ
-from larp_core.errors import UserError
-from larp_core.files import make_folder
-from larp_core.paths import DatasetPaths
+from larp_core.audio.acquire.ledger import OK
+from larp_core.audio.clips.report import first_good
+from larp_core.config.encoders import OUR_RATE_HZ
+from larp_core.config.paths import DatasetPaths
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import make_folder
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from larp_core.encoders.embedded import Embedded
-from larp_core.steps import Job
+from larp_core.graph.job import Job
 
 SMALLEST_DEVIATION = 1e-6
 

@@ -13,12 +13,12 @@ import numpy as np
 import polars as pl
 import torch
 
+from larp_core.config.paths import DatasetPaths
 from larp_core.encoders.embedded import Embedded
-from larp_core.files import write_parquet
+from larp_core.graph.job import Job
 from larp_core.losses.encoded import Features
 from larp_core.model.modeling_larp import LarpModel
-from larp_core.paths import DatasetPaths
-from larp_core.steps import Job
+from larp_core.runtime.files import write_parquet
 
 PLAYLISTS_AT_ONCE = 256
 

@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from larp_core.encoders.catalogue import CATALOGUE, Encoder
+from larp_core.config.encoders import CATALOGUE, Encoder
+from larp_core.config.settings import VECTOR_SUFFIXES
 from larp_core.encoders.embedded import Embedded, WeightsNotFound
-from larp_core.errors import UserError
-from larp_core.files import hash_file
-from larp_core.settings import VECTOR_SUFFIXES
-from larp_core.steps import Job
+from larp_core.graph.job import Job
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import hash_file
 
 URI_PREFIX = "spotify:track:"
 

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer
 
-from larp_core.audio.mels import load_mels
+from larp_core.audio.mels.array import load_mels
+from larp_core.config.paths import DatasetPaths
 from larp_core.encoders.embedded import Embedded
-from larp_core.files import hash_file
+from larp_core.graph.job import Job
 from larp_core.model.audio_towers import TITLES
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
 from larp_core.model.vocabulary import make_tokenizer
-from larp_core.paths import DatasetPaths
-from larp_core.steps import Job
+from larp_core.runtime.files import hash_file
 from larp_core.training.encode import INFERENCE_BATCH, autocast, encode_all, track_vectors
 from larp_core.training.stages import on_best_device
 from larp_core.training.track_data import TrackData, load_captions, load_track_data

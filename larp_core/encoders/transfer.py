@@ -7,7 +7,7 @@ import polars as pl
 from larp_core.encoders.embed import write_embedded
 from larp_core.encoders.towers import embed_with
 from larp_core.graph.benchmark import TRANSFER_ENCODER, TRANSFER_FROM, TRANSFER_TO, has_transfer
-from larp_core.steps import Job, Report
+from larp_core.graph.job import Job, Report
 
 
 def embed_transferred(job: Job) -> Report:

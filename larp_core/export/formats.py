@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from larp_core.config.paths import DatasetPaths
 from larp_core.export.rows import SEED, TARGET, TRAIN, Rows, load_rows
-from larp_core.files import atomic_path, make_folder, write_text
-from larp_core.paths import DatasetPaths
+from larp_core.runtime.files import atomic_path, make_folder, write_text
 
 SPLITS = ("train", "valid", "test")
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from larp_core.benchmark.ranking import rows_of
-from larp_core.benchmark.score_table import MISSING
-from larp_core.benchmark.split_statistics import playlist_members
-from larp_core.benchmark.vectors import load_vectors
-from larp_core.errors import UserError
-from larp_core.paths import DatasetPaths
+from larp_core.config.paths import DatasetPaths
+from larp_core.evaluation.ranking import rows_of
+from larp_core.evaluation.split_statistics import playlist_members
+from larp_core.evaluation.vectors import load_vectors
+from larp_core.report.score_table import MISSING
+from larp_core.runtime.errors import UserError
 
 TRAIN, SEED, TARGET = "train", "seed", "target"
 

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from larp_core.encoders.catalogue import CATALOGUE, TRAINED, Encoder
+from larp_core.config.encoders import CATALOGUE, TRAINED, Encoder
+from larp_core.graph.job import Job, Step
 from larp_core.graph.words import after, recipe
-from larp_core.steps import Job, Step
 
 FUSED = ("larp_tpc_fusion",)
 """Encoders that have learned how a playlist's tracks become one vector."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from larp_core.config.settings import DATASETS_WITH_AUDIO, Settings
+from larp_core.graph.job import Job, Step
 from larp_core.graph.words import after, existing, recipe
-from larp_core.settings import DATASETS_WITH_AUDIO, Settings
-from larp_core.steps import Job, Step
 
 
 def _paper_lists(job: Job) -> list[Path]:
@@ -45,19 +45,19 @@ def _has_tracks_to_look_up(job: Job) -> bool:
 
 
 def _has_audio_to_get(job: Job) -> bool:
-    from larp_core.audio.ledger import has_audio_to_get
+    from larp_core.audio.acquire.ledger import has_audio_to_get
 
     return has_audio_to_get(job.paths.ledger, job.settings.data_dir)
 
 
 def _has_unread_files(job: Job) -> bool:
-    from larp_core.data.rejects import has_unread_files
+    from larp_core.data.readers.rejects import has_unread_files
 
     return has_unread_files(job.paths.rejects)
 
 
 def _has_clips_to_cut(job: Job) -> bool:
-    from larp_core.audio.clips import has_clips_to_cut
+    from larp_core.audio.clips.factory import has_clips_to_cut
 
     return has_clips_to_cut(job.paths)
 
@@ -95,7 +95,7 @@ INGEST = [
     Step(
         "cold_start_split",
         "Train, validation and test share no track and no playlist; seeds and targets of each held-out playlist.",
-        "larp_core.data.split:build_split",
+        "larp_core.data.split.cold_start:build_split",
         upstream=after("playlists"),
         outputs=lambda job: [job.paths.split_playlists, job.paths.split_tracks, job.paths.holdouts],
         config=recipe("split"),
@@ -114,7 +114,7 @@ INGEST = [
     Step(
         "mp3",
         "Audio of every track of the split, and the ledger: one row a track with the outcome and its reason.",
-        "larp_core.audio.acquire:acquire_audio",
+        "larp_core.audio.acquire.acquisition:acquire_audio",
         upstream=after("cold_start_split", "metadata", "source"),
         outputs=lambda job: [job.paths.ledger],
         config=_audio_sources,
@@ -125,13 +125,13 @@ INGEST = [
     Step(
         "clips",
         "Ten seconds of 48 kHz mono FLAC a clip, one or several a track, offsets recorded.",
-        "larp_core.audio.clips:build_clips",
+        "larp_core.audio.clips.factory:build_clips",
         upstream=after("mp3"),
         outputs=lambda job: [job.paths.clips],
         config=recipe("clip"),
         external=_listed_clips,
         again=_has_clips_to_cut,
-        shard="larp_core.audio.clips:build_shard",
+        shard="larp_core.audio.clips.factory:build_shard",
         version=2,
     ),
     Step(
@@ -146,7 +146,7 @@ INGEST = [
     Step(
         "mels",
         "Log-mel spectrograms [num_clips, 1001, 64] in one float16 array that training maps into memory.",
-        "larp_core.audio.mels:build_mels",
+        "larp_core.audio.mels.array:build_mels",
         upstream=after("clips"),
         outputs=lambda job: [job.paths.mels, job.paths.mel_rows],
         version=2,
@@ -154,7 +154,7 @@ INGEST = [
     Step(
         "interaction_graph",
         "DuckDB: the bipartite graph R of playlists and tracks, and the view co_occurrence, the track graph O.",
-        "larp_core.data.graph:build_graph",
+        "larp_core.data.interaction_graph:build_graph",
         upstream=after("playlists", "cold_start_split", "clips"),
         outputs=lambda job: [job.paths.graph],
         repeatable=False,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from larp_core.errors import UserError
+from larp_core.runtime.errors import UserError
 
 LOSSES = ("wtc", "ttc", "tpc", "clap")
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import ASTConfig, ASTModel, ClapAudioConfig
 from transformers.models.clap.modeling_clap import ClapAudioModel
 
-from larp_core.audio.log_mel import NUM_FRAMES, NUM_MELS
+from larp_core.audio.mels.log_mel import NUM_FRAMES, NUM_MELS
 from larp_core.config import AudioTowerConfig
 from larp_core.model.clip_chunks import use_chunks
 from larp_core.model.cnn14 import Cnn14, Cnn14Config

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from larp_core.config.recipes import RECIPES, Recipe
 from larp_core.model.co_playlist import CoPlaylistConfig
 from larp_core.model.configuration_larp import LarpConfig
-from larp_core.recipes import RECIPES, Recipe
 
 _DEMO_SOURCE = ("the demo world", "synthetic music, names and playlists made by this project; no third-party rights")
 _SOURCES = {
@@ -35,7 +35,7 @@ _USAGE_BY_SOUND = """```python
 import larp_core.model  # registers the classes
 from transformers import AutoModel
 
-vectors = AutoModel.from_pretrained(folder).eval()(log_mels)  # [batch, 1, 1001, 64], see larp_core.audio.log_mel
+vectors = AutoModel.from_pretrained(folder).eval()(log_mels)  # [batch, 1, 1001, 64], see larp_core.audio.mels.log_mel
 ```"""
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel, ResNetConfig, ResNetModel
 
-from larp_core.audio.log_mel import NUM_MELS
+from larp_core.audio.mels.log_mel import NUM_MELS
 from larp_core.config import CoPlaylistConfig as CoPlaylistRecipe
 from larp_core.model.modeling_larp import refuse_other_shapes
 

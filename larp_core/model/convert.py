@@ -21,8 +21,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from larp_core.errors import UserError
 from larp_core.model import conversion_keys as keys
+from larp_core.runtime.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -235,7 +235,7 @@ def _notes(tower: State) -> tuple[str, ...]:
     filters = tower.get("logmel_extractor.melW")
     if filters is None:
         return ()
-    from larp_core.audio.log_mel import mel_filters
+    from larp_core.audio.mels.log_mel import mel_filters
 
     ours = torch.from_numpy(mel_filters()).float()
     same = filters.shape == ours.shape and torch.allclose(filters.float(), ours, atol=1e-4)

@@ -17,12 +17,12 @@ from transformers import AutoModel, PreTrainedModel
 from transformers.models.bert.modeling_bert import BertModel
 from transformers.utils import ModelOutput
 
-from larp_core.errors import UserError
 from larp_core.model.audio_towers import build_tower, mel_norm_of
 from larp_core.model.configuration_larp import LarpConfig
 from larp_core.model.cpu_linear import use_cpu_linear
 from larp_core.model.fusion import SelfAttentionFusion
 from larp_core.model.lexical import LexicalBag
+from larp_core.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from larp_core.model.processing_larp import LarpProcessor

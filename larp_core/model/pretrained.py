@@ -16,8 +16,6 @@ from torch.nn import functional
 from transformers import ASTModel, BertModel, ClapAudioModel, ClapModel
 
 from larp_core.config import ModelConfig
-from larp_core.errors import UserError
-from larp_core.files import read_json
 from larp_core.model.audio_towers import AstTower
 from larp_core.model.cnn14 import Cnn14
 from larp_core.model.configuration_larp import LarpConfig
@@ -29,6 +27,8 @@ from larp_core.model.convert import (
     read_checkpoint,
 )
 from larp_core.model.modeling_larp import LarpModel
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import read_json
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ import torch
 from transformers import AutoFeatureExtractor, AutoProcessor, BatchFeature, FeatureExtractionMixin, ProcessorMixin
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from larp_core.audio.log_mel import NUM_SAMPLES, SAMPLE_RATE_HZ, log_mel
-from larp_core.errors import UserError
+from larp_core.audio.mels.log_mel import NUM_SAMPLES, SAMPLE_RATE_HZ, log_mel
 from larp_core.model.configuration_larp import LarpConfig
+from larp_core.runtime.errors import UserError
 
 CROPS, PADS = ("start", "center"), ("zeros", "repeat")
 

@@ -12,8 +12,6 @@ from typing import Any
 
 from transformers import AutoTokenizer, BertConfig, ClapAudioConfig, ClapAudioModel, PreTrainedTokenizerBase
 
-from larp_core.errors import UserError
-from larp_core.files import make_folder
 from larp_core.model.configuration_larp import LarpConfig
 from larp_core.model.convert import (
     KINDS,
@@ -27,6 +25,8 @@ from larp_core.model.convert import (
 )
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.processing_larp import LarpProcessor
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import make_folder
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ import logging
 
 import numpy as np
 
-from larp_core.errors import UserError
-from larp_core.recipes import Recipe
+from larp_core.config.recipes import Recipe
+from larp_core.runtime.errors import UserError
 from larp_core.training.inputs import StageInputs
 from larp_core.training.objective import PLANS
 

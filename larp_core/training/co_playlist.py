@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from larp_core.config import TrainingConfig
-from larp_core.data.csr import TrainGraph
+from larp_core.data.train_graph import TrainGraph
 from larp_core.losses.nt_xent import nt_xent
 from larp_core.training.encode import autocast, encode
 from larp_core.training.objective import Objective

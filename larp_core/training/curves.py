@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from larp_core.files import atomic_path
+from larp_core.runtime.files import atomic_path
 
 
 def draw_curves(path: Path, stage: str, record: dict[str, Any]) -> Path:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from larp_core.config import TrainingConfig
-from larp_core.errors import UserError
+from larp_core.runtime.errors import UserError
 from larp_core.training.track_data import NO_MEL, TrackData
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")

@@ -9,17 +9,17 @@ import numpy as np
 import polars as pl
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from larp_core import memo
-from larp_core.audio.log_mel import NUM_FRAMES, NUM_MELS
-from larp_core.audio.mels import load_mels
-from larp_core.benchmark.holdouts import Holdouts, load_holdouts
-from larp_core.data.csr import TrainGraph, load_train_graph
-from larp_core.errors import UserError
-from larp_core.files import hash_of, read_json
+from larp_core.audio.mels.array import load_mels
+from larp_core.audio.mels.log_mel import NUM_FRAMES, NUM_MELS
+from larp_core.config.paths import DatasetPaths
+from larp_core.config.recipes import Recipe
+from larp_core.data.train_graph import TrainGraph, load_train_graph
+from larp_core.evaluation.holdouts import Holdouts, load_holdouts
+from larp_core.graph import memo
+from larp_core.graph.job import Job, step_named
 from larp_core.model.vocabulary import make_tokenizer
-from larp_core.paths import DatasetPaths
-from larp_core.recipes import Recipe
-from larp_core.steps import Job, step_named
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import hash_of, read_json
 from larp_core.training.track_data import TrackData, load_captions, load_track_data
 
 

@@ -19,7 +19,7 @@ import torch
 
 from larp_core.config import TrainingConfig
 from larp_core.losses.weighted import weighted_mean
-from larp_core.progress import bar
+from larp_core.runtime.progress import bar
 from larp_core.training import processes
 from larp_core.training.faults import check_losses, is_out_of_memory, telling_what_fits
 from larp_core.training.objective import Objective

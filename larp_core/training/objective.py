@@ -18,8 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from larp_core.config import ModelConfig, TrainingConfig
-from larp_core.data.csr import TrainGraph
-from larp_core.errors import UserError
+from larp_core.data.train_graph import TrainGraph
 from larp_core.losses.clap import clap_contrast
 from larp_core.losses.encoded import EncodedBatch, Features, LossOptions
 from larp_core.losses.hard_negatives import TextHardness
@@ -30,6 +29,7 @@ from larp_core.losses.wtc import within_track_contrast
 from larp_core.model.fusion import MeanFusion
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.momentum import FeatureQueue, MomentumEncoder
+from larp_core.runtime.errors import UserError
 from larp_core.training.encode import autocast, encode, encode_all
 from larp_core.training.pruning import PairPruning
 from larp_core.training.sampler import Draw

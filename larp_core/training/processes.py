@@ -17,10 +17,10 @@ from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 from torch import Tensor, distributed
 
-from larp_core import memo
-from larp_core.encoders.catalogue import TRAINED
-from larp_core.errors import UserError
-from larp_core.steps import Job
+from larp_core.config.encoders import TRAINED
+from larp_core.graph import memo
+from larp_core.graph.job import Job
+from larp_core.runtime.errors import UserError
 
 LONGEST_WAIT = timedelta(hours=12)
 """The others wait for as long as the main process may work on a step that is not shared out."""

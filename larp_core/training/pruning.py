@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from larp_core.config import TrainingConfig
-from larp_core.data.csr import TrainGraph
-from larp_core.errors import UserError
+from larp_core.data.train_graph import TrainGraph
 from larp_core.model.modeling_larp import LarpModel
+from larp_core.runtime.errors import UserError
 from larp_core.training.encode import encode_all, track_vectors
 from larp_core.training.track_data import TrackData
 

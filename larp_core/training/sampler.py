@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from larp_core.data.csr import TrainGraph
+from larp_core.data.train_graph import TrainGraph
 from larp_core.training.pruning import PairPruning
 
 

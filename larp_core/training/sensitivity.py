@@ -10,15 +10,15 @@ from dataclasses import replace
 import polars as pl
 import torch
 
-from larp_core import memo
-from larp_core.audio.mels import load_mels
-from larp_core.benchmark.holdouts import load_holdouts
-from larp_core.benchmark.recommenders.itemknn import evaluate_itemknn
-from larp_core.encoders.catalogue import TRAINED
-from larp_core.files import write_parquet
+from larp_core.audio.mels.array import load_mels
+from larp_core.config.encoders import TRAINED
+from larp_core.evaluation.holdouts import load_holdouts
+from larp_core.evaluation.recommenders.itemknn import evaluate_itemknn
+from larp_core.graph import memo
 from larp_core.graph.encoders import SENSITIVE_ENCODER, neighbours_of
+from larp_core.graph.job import Job, Report
 from larp_core.model.modeling_larp import LarpModel
-from larp_core.steps import Job, Report
+from larp_core.runtime.files import write_parquet
 from larp_core.training import processes
 from larp_core.training.encode import encode_all, track_vectors
 from larp_core.training.inputs import StageInputs, check_parent

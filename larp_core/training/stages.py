@@ -19,22 +19,22 @@ import polars as pl
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from larp_core import memo
-from larp_core.benchmark.holdouts import Holdouts
-from larp_core.benchmark.metrics import random_values
-from larp_core.benchmark.recommenders.itemknn import evaluate_itemknn
 from larp_core.config import TrainingConfig
-from larp_core.encoders.catalogue import TRAINED
-from larp_core.errors import UserError
-from larp_core.files import make_folder, write_json, write_text
+from larp_core.config.encoders import TRAINED
+from larp_core.config.paths import DatasetPaths
+from larp_core.config.recipes import Recipe
+from larp_core.evaluation.holdouts import Holdouts
+from larp_core.evaluation.metrics import random_values
+from larp_core.evaluation.recommenders.itemknn import evaluate_itemknn
+from larp_core.graph import memo
+from larp_core.graph.job import Job, Report
 from larp_core.model.card import model_card
 from larp_core.model.co_playlist import build_co_playlist
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
 from larp_core.model.processing_larp import LarpProcessor
-from larp_core.paths import DatasetPaths
-from larp_core.recipes import Recipe
-from larp_core.steps import Job, Report
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import make_folder, write_json, write_text
 from larp_core.training import processes
 from larp_core.training.anchors import anchors_of, epochs_of
 from larp_core.training.co_playlist import CoPlaylistObjective

@@ -17,8 +17,8 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from larp_core.errors import UserError
-from larp_core.files import atomic_path, hash_file, hash_of, read_json, write_json
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import atomic_path, hash_file, hash_of, read_json, write_json
 
 logger = logging.getLogger(__name__)
 

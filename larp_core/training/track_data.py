@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from larp_core.paths import DatasetPaths
+from larp_core.config.paths import DatasetPaths
 
 NO_MEL = -1
 SMALLEST_GROUP = 8

@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets import checks
-from larp_core.settings import Settings, make_settings
+from larp_core.config.settings import Settings, make_settings
 from pipeline.resources import resources_of
 
 

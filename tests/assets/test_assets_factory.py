@@ -10,10 +10,10 @@ import pytest
 from assets import checks, launch
 from assets.factory import asset_of, assets_in_one_process
 from larp_core.__main__ import _parser
-from larp_core.data.leaks import LeakReport
-from larp_core.errors import UserError
-from larp_core.settings import VARIABLES, Settings, make_settings
-from larp_core.steps import Job, Report, Step
+from larp_core.config.settings import VARIABLES, Settings, make_settings
+from larp_core.data.split.leaks import LeakReport
+from larp_core.graph.job import Job, Report, Step
+from larp_core.runtime.errors import UserError
 from pipeline.resources import resources_of
 
 
@@ -49,7 +49,7 @@ def jobs(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[Job]:
         upstream=lambda _: ["first"],
         outputs=lambda job: [job.paths.root / "second.txt"],
     )
-    monkeypatch.setattr("larp_core.graph_of_steps.STEPS", {step.name: step for step in (first, second)})
+    monkeypatch.setattr("larp_core.graph.registry.STEPS", {step.name: step for step in (first, second)})
     return [Job(first, settings, "mpd"), Job(second, settings, "mpd")]
 
 
@@ -71,7 +71,7 @@ def test_a_step_that_has_nothing_to_write_says_so(
 ) -> None:
     """As the transfer from one dataset to the other does where there is one alone."""
     step = Step("nothing", "x", "none:none", outputs=lambda job: [], shared=True)
-    monkeypatch.setattr("larp_core.graph_of_steps.STEPS", {"nothing": step})
+    monkeypatch.setattr("larp_core.graph.registry.STEPS", {"nothing": step})
     assert materialize(settings, assets_of([Job(step, settings)])).success and log == ["nothing"]
     assert "7 rows, done in" in capfd.readouterr().err
 
@@ -130,9 +130,9 @@ def test_the_check_blocks_what_follows_when_it_fails(
 ) -> None:
     split = Step("cold_start_split", "A split.", "none:none", outputs=lambda job: [job.paths.split_tracks])
     after = Step("after", "Reads it.", "none:none", upstream=lambda _: ["cold_start_split"])
-    monkeypatch.setattr("larp_core.graph_of_steps.STEPS", {step.name: step for step in (split, after)})
+    monkeypatch.setattr("larp_core.graph.registry.STEPS", {step.name: step for step in (split, after)})
     leaks = LeakReport(2, 0, 0, ("track 5 stands in train and test",), 0, ())
-    monkeypatch.setattr("larp_core.data.leaks.check_leaks", lambda paths, twins: leaks)
+    monkeypatch.setattr("larp_core.data.split.leaks.check_leaks", lambda paths, twins: leaks)
     graph = [*assets_of([Job(split, settings, "mpd"), Job(after, settings, "mpd")]), checks.no_leaks("mpd")]
 
     failed = materialize(settings, graph)
@@ -141,7 +141,7 @@ def test_the_check_blocks_what_follows_when_it_fails(
     assert not evaluation.passed and evaluation.metadata["num_shared_tracks"].value == 2
     assert evaluation.description == "track 5 stands in train and test"
 
-    monkeypatch.setattr("larp_core.data.leaks.check_leaks", lambda paths, twins: LeakReport(0, 0, 0, (), 0, ()))
+    monkeypatch.setattr("larp_core.data.split.leaks.check_leaks", lambda paths, twins: LeakReport(0, 0, 0, (), 0, ()))
     assert materialize(settings, graph).success
     assert log == ["mpd/cold_start_split", "mpd/after"]
 
@@ -151,7 +151,7 @@ def test_the_log_says_where_the_pages_lie(
 ) -> None:
     page = Step("page", "x", "none:none", outputs=lambda job: [job.settings.shared.listening_page(job.dataset)])
     table = Step("table", "x", "none:none", outputs=lambda job: [job.paths.root / "table.parquet"])
-    monkeypatch.setattr("larp_core.graph_of_steps.STEPS", {step.name: step for step in (page, table)})
+    monkeypatch.setattr("larp_core.graph.registry.STEPS", {step.name: step for step in (page, table)})
     assert materialize(settings, assets_of([Job(page, settings, "mpd"), Job(table, settings, "mpd")])).success
     printed = capfd.readouterr().err
     assert str(settings.data_dir / "reports" / "listen_mpd.html") in printed
@@ -161,9 +161,9 @@ def test_the_log_says_where_the_pages_lie(
 CHILD = """
 import os, signal, sys
 from dagster_pipes import open_dagster_pipes
-from larp_core import memo
-from larp_core.steps import Job, Report, Step
-from larp_core.settings import make_settings
+from larp_core.graph import memo
+from larp_core.graph.job import Job, Report, Step
+from larp_core.config.settings import make_settings
 behaviour, data_dir = sys.argv[1:]
 with open_dagster_pipes() as pipes:
     print("a line of the child", flush=True)
@@ -186,7 +186,7 @@ with open_dagster_pipes() as pipes:
 @pytest.fixture
 def torch_job(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Job:
     step = Step("alone", "A torch step.", "none:none", outputs=lambda job: [job.paths.root / "w.txt"], torch=True)
-    monkeypatch.setattr("larp_core.graph_of_steps.STEPS", {"alone": step})
+    monkeypatch.setattr("larp_core.graph.registry.STEPS", {"alone": step})
     return Job(step, settings, "mpd")
 
 
@@ -252,9 +252,9 @@ def test_every_setting_comes_back_from_the_command(tmp_path: Path) -> None:
 
 TOGETHER = """
 import sys
-from larp_core import memo
-from larp_core.settings import make_settings
-from larp_core.steps import Job, Report, Step
+from larp_core.graph import memo
+from larp_core.config.settings import make_settings
+from larp_core.graph.job import Job, Report, Step
 def work(job):
     job.outputs[0].parent.mkdir(parents=True, exist_ok=True)
     job.outputs[0].write_text("vectors")

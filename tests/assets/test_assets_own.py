@@ -12,10 +12,10 @@ import pytest
 import soundfile
 from audio_files import chirp, write_audio
 
-from larp_core.audio.own_music import track_uri
+from larp_core.audio.acquire.own_music import track_uri
 from larp_core.config import SplitConfig
-from larp_core.recipes import SMOKE
-from larp_core.settings import Settings
+from larp_core.config.recipes import SMOKE
+from larp_core.config.settings import Settings
 from pipeline.definitions import build_definitions
 from pipeline.resources import resources_of
 

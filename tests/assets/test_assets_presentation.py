@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from assets.presentation import MAX_PICTURE_BYTES, MAX_TABLE_ROWS, markdown_table, metadata_of, value_of
-from larp_core.memo import Finished
-from larp_core.steps import Report
+from larp_core.graph.job import Report
+from larp_core.graph.memo import Finished
 
 
 def write_png(path: Path, size: int) -> Path:

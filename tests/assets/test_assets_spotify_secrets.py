@@ -12,22 +12,22 @@ import dagster as dg
 import polars as pl
 import pytest
 from data_files import write_lfm
+from places import ROOT
 from spotify_server import CLIENT_ID, CLIENT_SECRET, SpotifyServer, basic, spotify_id, spotify_server
 
 from assets.factory import asset_of
 from assets.launch import command_of
+from larp_core.config.settings import settings_from
 from larp_core.doctor import examine
-from larp_core.graph_of_steps import jobs_of
-from larp_core.settings import settings_from
-from larp_core.steps import Job
+from larp_core.graph.job import Job
+from larp_core.graph.registry import jobs_of
 from pipeline.resources import resources_of
 
 STEPS = ("source", "playlists", "cold_start_split", "metadata", "captions")
-ROOT = Path(__file__).parents[2]
 RUN = """
 import sys
-from larp_core.data import spotify_client
-spotify_client.API_URL, spotify_client.TOKEN_URL = sys.argv[1] + "/v1/", sys.argv[1] + "/api/token"
+from larp_core.data.spotify import client
+client.API_URL, client.TOKEN_URL = sys.argv[1] + "/v1/", sys.argv[1] + "/api/token"
 from larp_core.__main__ import main
 sys.exit(main(sys.argv[2:]))
 """

@@ -9,21 +9,20 @@ import time
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
 from larp_core.__main__ import _name_lines, _open_pipes, _settings, _show_progress
-from larp_core.settings import VARIABLES, make_settings
-from larp_core.steps import Job, step_named
-
-ROOT = Path(__file__).parents[2]
+from larp_core.config.settings import VARIABLES, make_settings
+from larp_core.graph.job import Job, step_named
 
 STEP = """
 import sys
 import dagster as dg
 from assets import launch
 from assets.factory import asset_of
-from larp_core import graph_of_steps
-from larp_core.settings import make_settings
-from larp_core.steps import Job, Step
+from larp_core.graph import registry
+from larp_core.config.settings import make_settings
+from larp_core.graph.job import Job, Step
 from pipeline.resources import resources_of
 
 data_dir, child = sys.argv[1:]

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from places import ROOT
 
-from larp_core.errors import UserError
+from larp_core.runtime.errors import UserError
 from pipeline.console import one_line_console
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dg.op
@@ -32,8 +31,8 @@ def tells(context: dg.OpExecutionContext) -> None:
 CHILD = """
 import logging
 from larp_core.__main__ import _name_lines, _open_pipes, _show_progress
-from larp_core.settings import make_settings
-from larp_core.steps import Job, step_named
+from larp_core.config.settings import make_settings
+from larp_core.graph.job import Job, step_named
 job = Job(step_named("scores/bert"), make_settings(data_dir="data"), "mpd")
 with _open_pipes() as pipes:
     _show_progress(pipes)

@@ -11,12 +11,12 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from places import ROOT
 
 from assets import sensitivity
-from larp_core.graph_of_steps import jobs_of
-from larp_core.settings import make_settings
+from larp_core.config.settings import make_settings
+from larp_core.graph.registry import jobs_of
 
-ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 WAIT_SECONDS = 120
 

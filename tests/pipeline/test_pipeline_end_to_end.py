@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import polars as pl
+from places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 LEARNED = ("CLAP-FT", "LARP-WTC", "LARP-TTC", "TTC continued", "LARP-TPC", "LARP-TPC-fusion")
 UNLEARNED = ("random", "oracle", "same artist", "artist + album", "caption TF-IDF", "mel statistics")
 WITHOUT_WEIGHTS = ("CLAP-PT", "MULE", "Jukebox")

@@ -7,8 +7,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from larp_core.graph_of_steps import jobs_of
-from larp_core.settings import Settings, make_settings
+from larp_core.config.settings import Settings, make_settings
+from larp_core.graph.registry import jobs_of
 from pipeline.definitions import build_definitions
 
 

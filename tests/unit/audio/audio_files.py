@@ -11,9 +11,9 @@ import polars as pl
 import soundfile
 
 from larp_core.config import ClipConfig
-from larp_core.recipes import recipe_named
-from larp_core.settings import Settings
-from larp_core.steps import Job, step_named
+from larp_core.config.recipes import recipe_named
+from larp_core.config.settings import Settings
+from larp_core.graph.job import Job, step_named
 
 
 def chirp(seconds: float, rate_hz: int = 44_100, channels: int = 2, level: float = 0.5) -> np.ndarray:

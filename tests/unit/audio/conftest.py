@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,9 +9,7 @@ import pytest
 from audio_files import chirp, write_audio
 from hostile_server import HostileServer, hostile_server
 
-from larp_core.audio import workers
-
-SHARED_DATA = Path(os.environ.get("LARP_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
+from larp_core.runtime import workers
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,13 +18,6 @@ def few_items_in_this_process() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workers, "ISOLATES", False)
         yield
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    if not SHARED_DATA.is_dir():
-        pytest.skip(f"no real sample data at {SHARED_DATA}; set LARP_TEST_DATA to its folder")
-    return SHARED_DATA
 
 
 @pytest.fixture(scope="session")

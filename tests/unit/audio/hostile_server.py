@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from larp_core.audio.downloads import DownloadOptions, Search
+from larp_core.audio.acquire.downloads import DownloadOptions, Search
 from larp_core.config import AcquireConfig
 
 

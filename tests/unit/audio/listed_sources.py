@@ -12,13 +12,13 @@ import pytest
 from audio_files import job_of, write_tracks
 from hostile_server import HostileServer, LoopbackSearch
 
-from larp_core.audio import acquire
-from larp_core.audio.configured import paced
-from larp_core.audio.downloads import DownloadOptions, UrlList
-from larp_core.audio.ledger import Entry, read_entries
-from larp_core.audio.sources import LocalFolder
+from larp_core.audio.acquire import acquisition
+from larp_core.audio.acquire.configured import paced
+from larp_core.audio.acquire.downloads import DownloadOptions, UrlList
+from larp_core.audio.acquire.ledger import Entry, read_entries
+from larp_core.audio.acquire.sources import LocalFolder
 from larp_core.config import AcquireConfig
-from larp_core.steps import Job
+from larp_core.graph.job import Job
 
 FAST = AcquireConfig(
     sleep_between_requests_seconds=0.0,
@@ -55,7 +55,7 @@ def use(
         folder = [LocalFolder(job.settings.audio_dir)] if job.settings.audio_dir else []
         yield [*folder, *(paced(source, job, 0.0) for source in both)]
 
-    monkeypatch.setattr(acquire, "configured_sources", sources)
+    monkeypatch.setattr(acquisition, "configured_sources", sources)
     return table
 
 

@@ -151,8 +151,8 @@ def test_another_file_than_was_measured_is_refused(tmp_path: Path) -> None:
         read_window(tmp_path / "x.flac", 12.0, 10.0, Measured(30.0, LIBSNDFILE))
 
 
-def test_real_windows_are_where_a_whole_decode_has_them(shared_data: Path) -> None:
-    for path in sorted((shared_data / "audio").iterdir())[:14]:
+def test_real_windows_are_where_a_whole_decode_has_them(sample_data: Path) -> None:
+    for path in sorted((sample_data / "audio").iterdir())[:14]:
         if path.suffix not in (".mp3", ".ogg") or (measured := measure(path)).duration_seconds < 20:
             continue
         whole, rate_hz = whole_file(path, measured.decoder)
@@ -162,9 +162,9 @@ def test_real_windows_are_where_a_whole_decode_has_them(shared_data: Path) -> No
         np.testing.assert_allclose(window, expected, atol=1e-5, err_msg=path.name)
 
 
-def test_every_odd_file_is_read_or_refused(shared_data: Path) -> None:
+def test_every_odd_file_is_read_or_refused(sample_data: Path) -> None:
     kinds = {"read": 0, "refused": 0}
-    for path in sorted((shared_data / "audio_odd").iterdir()):
+    for path in sorted((sample_data / "audio_odd").iterdir()):
         try:
             measured = measure(path)
         except CorruptAudio as error:

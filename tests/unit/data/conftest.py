@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,22 +10,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from larp_core.audio.clip_shards import SCHEMA as CLIPS_SCHEMA
+from larp_core.audio.clips.shards import SCHEMA as CLIPS_SCHEMA
 from larp_core.config import SplitConfig
-from larp_core.recipes import DEMO
-from larp_core.settings import Settings
-from larp_core.steps import Job, step_named
+from larp_core.config.recipes import DEMO
+from larp_core.config.settings import Settings
+from larp_core.graph.job import Job, step_named
 
 DATA_STEPS = ("source", "playlists", "cold_start_split", "metadata", "captions")
-
-
-@pytest.fixture(scope="session")
-def sample_data() -> Path:
-    default = Path(__file__).parents[4] / "shared" / "data"
-    folder = Path(os.environ.get("LARP_TEST_DATA", default))
-    if not folder.is_dir():
-        pytest.skip(f"real sample data is not at {folder}; set LARP_TEST_DATA to the folder that holds mpd/ and lfm2b/")
-    return folder
 
 
 @pytest.fixture

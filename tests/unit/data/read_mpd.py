@@ -6,10 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
-from larp_core.data import mpd
-from larp_core.data.parts import PartStore
-from larp_core.data.rejects import Rejects
-from larp_core.recipes import DEMO
+from larp_core.config.recipes import DEMO
+from larp_core.data.readers import mpd
+from larp_core.data.readers.parts import PartStore
+from larp_core.data.readers.rejects import Rejects
 
 
 def read(source: Path, store: Path | None = None) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from larp_core.data import spotify_client
+from larp_core.data.spotify import client
 
 CLIENT_ID, CLIENT_SECRET = "c11e47c11e47c11e47", "s3cr37s3cr37s3cr37"
 
@@ -83,8 +83,8 @@ def error_body(status: int, message: str = "as planned") -> dict[str, Any]:
 def spotify_server(catalogue: dict[str, Any] | None = None) -> Iterator[SpotifyServer]:
     with SpotifyServer(catalogue) as server, pytest.MonkeyPatch.context() as patch:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        patch.setattr(spotify_client, "API_URL", f"{server.url}/v1/")
-        patch.setattr(spotify_client, "TOKEN_URL", f"{server.url}/api/token")
+        patch.setattr(client, "API_URL", f"{server.url}/v1/")
+        patch.setattr(client, "TOKEN_URL", f"{server.url}/api/token")
         patch.setenv("SPOTIPY_CLIENT_ID", CLIENT_ID)
         patch.setenv("SPOTIPY_CLIENT_SECRET", CLIENT_SECRET)
         try:

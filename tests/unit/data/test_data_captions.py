@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from larp_core.config import CaptionConfig, SplitConfig
+from larp_core.config.recipes import recipe_named
+from larp_core.config.settings import Settings
 from larp_core.data.captions import caption_expression
-from larp_core.errors import UserError
-from larp_core.recipes import recipe_named
-from larp_core.settings import Settings
-from larp_core.steps import step_named
+from larp_core.graph.job import step_named
+from larp_core.runtime.errors import UserError
 
 PAPER = "The track {track} by {artist} on album {album}"
 SCHEMA = {"track_name": pl.String, "artist_name": pl.String, "album_name": pl.String}

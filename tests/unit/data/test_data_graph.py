@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from larp_core.config import SplitConfig
-from larp_core.data.csr import TrainGraph, load_train_graph, make_train_graph
+from larp_core.data.train_graph import TrainGraph, load_train_graph, make_train_graph
 
 EDGES = st.sets(st.tuples(st.integers(0, 12), st.integers(0, 30)), min_size=1, max_size=80)
 MANY = settings(max_examples=60, deadline=None)

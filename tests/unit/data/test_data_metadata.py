@@ -14,16 +14,17 @@ from typing import Any
 
 import polars as pl
 import pytest
+from places import python_path
 from spotify_server import SpotifyServer, spotify_id, spotify_server
 
-from larp_core import memo
-from larp_core.audio.acquire import _tracks_of
+from larp_core.audio.acquire.acquisition import _tracks_of
 from larp_core.config import SpotifyConfig
-from larp_core.data.chunk import TRACK_SCHEMA
-from larp_core.errors import UserError
-from larp_core.recipes import recipe_named
-from larp_core.settings import Settings
-from larp_core.steps import Job, step_named
+from larp_core.config.recipes import recipe_named
+from larp_core.config.settings import Settings
+from larp_core.data.readers.chunk import TRACK_SCHEMA
+from larp_core.graph import memo
+from larp_core.graph.job import Job, step_named
+from larp_core.runtime.errors import UserError
 
 FAST = SpotifyConfig(seconds_between_calls=0.0, first_pause_seconds=0.05, max_wait_seconds=1.0)
 COMPLETE = {
@@ -188,10 +189,13 @@ def test_real_tokens_and_refusals_are_read(make: Callable[..., Job], server: Spo
 
 KILLER = """
 import os, pickle, random, sys, time
-from larp_core.data import metadata, spotify_answers, spotify_client, spotify_lookup
-from larp_core.steps import Job, step_named
+from larp_core.data import metadata
+from larp_core.data.spotify import answers
+from larp_core.data.spotify import client
+from larp_core.data.spotify import lookup
+from larp_core.graph.job import Job, step_named
 
-spotify_client.API_URL, spotify_client.TOKEN_URL = sys.argv[1] + "/v1/", sys.argv[1] + "/api/token"
+client.API_URL, client.TOKEN_URL = sys.argv[1] + "/v1/", sys.argv[1] + "/api/token"
 job = Job(step_named("metadata"), pickle.loads(bytes.fromhex(sys.argv[2])), "lfm")
 moments = random.Random(3)
 for number in range(11):
@@ -213,7 +217,7 @@ def test_runs_killed_at_ten_moments_ask_for_nothing_twice_but_what_was_in_flight
     job = make({uri: lfm_row(number) for number, uri in enumerate(uris)})
     server.batch_status, server.seconds_a_call = 403, 0.01
     words = [sys.executable, "-c", KILLER, server.url, pickle.dumps(job.settings).hex()]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    environment = os.environ | {"PYTHONPATH": python_path()}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120)
     ends = done.stdout.split()
     assert done.returncode == 0 and len(ends) == 11 and ends[-1] == "0", done.stderr[-2000:]

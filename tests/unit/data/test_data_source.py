@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from data_files import mpd_playlist, write_lfm, write_slice
 
-from larp_core import memo
-from larp_core.errors import UserError
-from larp_core.files import read_json
+from larp_core.graph import memo
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import read_json
 
 
 def refusal(job) -> str:

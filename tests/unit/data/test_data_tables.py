@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from naive_mpd import NaiveTables, read_naively
 
-from larp_core import memo
-from larp_core.data import merge, mpd
-from larp_core.errors import UserError
-from larp_core.files import hash_file
+from larp_core.data import merge
+from larp_core.data.readers import mpd
+from larp_core.graph import memo
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import hash_file
 
 INTERACTIONS = {"playlist_id": pl.Int32, "track_id": pl.Int32, "position": pl.Int32, "played_at": pl.Datetime("us")}
 SLICES = st.dictionaries(

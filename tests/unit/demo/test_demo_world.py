@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bz2
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,17 @@ import pytest
 from mutagen.mp3 import MP3
 
 from larp_core.config import WorldConfig
+from larp_core.config.settings import make_settings
 from larp_core.demo.catalogue import make_catalogue
 from larp_core.demo.formats import write_lfm2b, write_mpd
 from larp_core.demo.mp3 import duration_ms, encode_loop
 from larp_core.demo.playlists import make_listeners, make_playlists
 from larp_core.demo.synth import MP3_SAMPLE_RATE_HZ, synthesise
 from larp_core.demo.world import build_demo_world, build_world
-from larp_core.files import hash_file, read_json
-from larp_core.graph_of_steps import STEPS
-from larp_core.settings import make_settings
-from larp_core.steps import Job
+from larp_core.graph.job import Job
+from larp_core.graph.registry import STEPS
+from larp_core.runtime.files import hash_file, read_json
 
-REAL_DATA = Path(os.environ.get("LARP_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
 TINY = WorldConfig(num_tracks=24, num_artists=10, num_playlists=7, num_listeners=5)
 MPD_KEYS = {
     *("name", "collaborative", "pid", "modified_at", "num_tracks", "num_albums", "num_followers", "num_edits"),
@@ -42,13 +40,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
     build_world(TINY, folder)
     return folder
-
-
-@pytest.fixture(scope="module")
-def real_data() -> Path:
-    if not REAL_DATA.is_dir():
-        pytest.skip(f"no real sample data at {REAL_DATA}; set LARP_TEST_DATA to its folder")
-    return REAL_DATA
 
 
 def read_tsv(path: Path) -> list[dict[str, str]]:
@@ -126,8 +117,8 @@ def test_slices_have_the_real_schema(world: Path) -> None:
             assert (world / "audio" / f"{track['track_uri'].removeprefix('spotify:track:')}.mp3").exists()
 
 
-def test_slices_match_the_real_ones_key_by_key(real_data: Path, world: Path) -> None:
-    real = json.loads(next((real_data / "mpd").glob("*.json")).read_text())
+def test_slices_match_the_real_ones_key_by_key(sample_data: Path, world: Path) -> None:
+    real = json.loads(next((sample_data / "mpd").glob("*.json")).read_text())
     ours = json.loads(next((world / "mpd").glob("*.json")).read_text())
     assert set(ours) == set(real) and set(ours["info"]) == set(real["info"])
     assert set(real["playlists"][0]) - {"description"} == MPD_KEYS
@@ -135,13 +126,13 @@ def test_slices_match_the_real_ones_key_by_key(real_data: Path, world: Path) -> 
         assert type(ours["playlists"][0]["tracks"][0][key]) is type(value)
 
 
-def test_tables_match_the_real_ones_header_by_header(real_data: Path, world: Path) -> None:
-    for path in (real_data / "lfm2b").glob("*.bz2"):
+def test_tables_match_the_real_ones_header_by_header(sample_data: Path, world: Path) -> None:
+    for path in (sample_data / "lfm2b").glob("*.bz2"):
         with bz2.open(path, "rt", encoding="utf-8") as real, bz2.open(world / "lfm2b" / path.name, "rt") as ours:
             assert ours.readline().split() == real.readline().split()
 
 
-def test_traps_of_real_data_are_there_and_rare(tmp_path: Path) -> None:
+def test_traps_of_sample_data_are_there_and_rare(tmp_path: Path) -> None:
     config = WorldConfig(num_playlists=120, num_listeners=40)
     catalogue = make_catalogue(config)
     write_mpd(catalogue, make_playlists(config, catalogue), tmp_path / "mpd", config.seed)

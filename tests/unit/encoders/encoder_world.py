@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from training_world import RECIPE
 
-from larp_core.files import write_parquet
-from larp_core.recipes import Recipe
-from larp_core.settings import Settings
+from larp_core.config.recipes import Recipe
+from larp_core.config.settings import Settings
+from larp_core.runtime.files import write_parquet
 
 NUM_TRACKS, SILENT, UNNAMED = 8, 2, 5
 HEARD = [n for n in range(NUM_TRACKS) if n != SILENT]

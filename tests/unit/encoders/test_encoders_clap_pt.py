@@ -13,16 +13,16 @@ from encoder_world import NUM_TRACKS, SILENT, UNNAMED, write_tracks
 from training_world import RECIPE
 from transformers import AutoTokenizer, ClapConfig, ClapFeatureExtractor, ClapModel
 
-from larp_core.audio.mels import load_mels
+from larp_core.audio.mels.array import load_mels
 from larp_core.config import EncodersConfig
-from larp_core.encoders.checked import checked_footer
 from larp_core.encoders.clap_pt import MAX_TOKENS, load_clap
 from larp_core.encoders.embed import embed_tracks, has_missing_weights
 from larp_core.encoders.embedded import WeightsNotFound
-from larp_core.errors import UserError
-from larp_core.files import hash_file
+from larp_core.evaluation.checked import checked_footer
+from larp_core.graph.job import Job, step_named
 from larp_core.model.vocabulary import train_wordpiece
-from larp_core.steps import Job, step_named
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import hash_file
 
 WIDTH = 512
 

@@ -12,14 +12,14 @@ import pytest
 import soundfile
 from encoder_world import HEARD, uri, write_tracks
 
+from larp_core.config.encoders import CATALOGUE
+from larp_core.config.settings import Settings
 from larp_core.encoders import command
-from larp_core.encoders.catalogue import CATALOGUE
 from larp_core.encoders.embed import embed_tracks
 from larp_core.encoders.handed_clips import clips_of, hand_out, read_at_rate
-from larp_core.errors import UserError
-from larp_core.files import write_parquet
-from larp_core.settings import Settings
-from larp_core.steps import Job, step_named
+from larp_core.graph.job import Job, step_named
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import write_parquet
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 TONE_HZ = 440.0

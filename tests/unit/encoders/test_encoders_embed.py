@@ -11,11 +11,11 @@ import torch
 from encoder_world import NUM_TRACKS, SILENT, UNNAMED, write_tracks
 from training_world import RECIPE, make_inputs
 
-from larp_core.encoders.checked import checked_footer
+from larp_core.config.settings import Settings
 from larp_core.encoders.embed import embed_tracks
-from larp_core.files import hash_file, write_parquet
-from larp_core.settings import Settings
-from larp_core.steps import Job, step_named
+from larp_core.evaluation.checked import checked_footer
+from larp_core.graph.job import Job, step_named
+from larp_core.runtime.files import hash_file, write_parquet
 from larp_core.training.stages import run_stage, save_model
 
 

@@ -11,18 +11,18 @@ import pytest
 import torch
 from training_world import TINY, make_inputs, write_world
 
-from larp_core.benchmark.holdouts import Holdouts
-from larp_core.benchmark.playlist_vectors import PlaylistVectors, load_playlist_vectors
-from larp_core.benchmark.recommenders.itemknn import rank
-from larp_core.encoders.catalogue import TRAINED
+from larp_core.config.encoders import TRAINED
+from larp_core.config.settings import Settings
 from larp_core.encoders.embed import embed_tracks
 from larp_core.encoders.embedded import Embedded
 from larp_core.encoders.playlists import fuse_playlists
+from larp_core.evaluation.holdouts import Holdouts
+from larp_core.evaluation.playlist_vectors import PlaylistVectors, load_playlist_vectors
+from larp_core.evaluation.recommenders.itemknn import rank
 from larp_core.graph.encoders import FUSED
+from larp_core.graph.job import Job, step_named
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
-from larp_core.settings import Settings
-from larp_core.steps import Job, step_named
 from larp_core.training.objective import PLANS
 from larp_core.training.stages import run_stage, save_model
 

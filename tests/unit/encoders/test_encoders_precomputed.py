@@ -12,12 +12,12 @@ from encoder_world import HEARD, NUM_TRACKS, uri, write_tracks
 from hypothesis import given
 from hypothesis import strategies as st
 
-from larp_core.encoders.catalogue import CATALOGUE
-from larp_core.encoders.checked import checked_footer
+from larp_core.config.encoders import CATALOGUE
 from larp_core.encoders.embed import embed_tracks
 from larp_core.encoders.precomputed import read_vectors
-from larp_core.errors import UserError
-from larp_core.steps import Job, step_named
+from larp_core.evaluation.checked import checked_footer
+from larp_core.graph.job import Job, step_named
+from larp_core.runtime.errors import UserError
 
 MULE, JUKEBOX = CATALOGUE["mule"], CATALOGUE["jukebox"]
 EVERY = list(range(NUM_TRACKS))

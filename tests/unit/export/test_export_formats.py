@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 from larp_core.__main__ import main
-from larp_core.errors import UserError
+from larp_core.config.paths import DatasetPaths
 from larp_core.export.formats import export
-from larp_core.files import write_parquet
-from larp_core.paths import DatasetPaths
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import write_parquet
 
 TYPES = {"token", "token_seq", "float", "float_seq"}
 NAMES = ['He said "hi"', "tab\there", "new\nline", "plain", "", "'t is", "ünïcode 愛", "a  b"]

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from loss_batches import make_batch, mean_of, naive_cross_entropy
 from torch.nn import functional as F
 
-from larp_core.errors import UserError
 from larp_core.losses.contrast import Keys, contrast
 from larp_core.losses.hard_negatives import TextHardness, weigh_by_text
 from larp_core.losses.tpc import track_playlist_contrast
 from larp_core.losses.ttc import track_track_contrast
 from larp_core.losses.weighted import checked_weights, weighted_mean
 from larp_core.losses.wtc import within_track_contrast
+from larp_core.runtime.errors import UserError
 
 HARD = TextHardness(hardness=3.0, twins=0.6)
 

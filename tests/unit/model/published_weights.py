@@ -87,7 +87,7 @@ def bert_state(prefix: str, seed: int = 1, cross_attention: bool = True) -> Stat
 
 def own_filters() -> Tensor:
     """The pipeline's mel filters, as a checkpoint has them."""
-    from larp_core.audio.log_mel import mel_filters
+    from larp_core.audio.mels.log_mel import mel_filters
 
     return torch.from_numpy(mel_filters()).float()
 

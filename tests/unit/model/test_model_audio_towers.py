@@ -14,11 +14,11 @@ from training_world import RECIPE, make_inputs
 from transformers import ASTConfig, ASTModel
 
 from larp_core.config import AudioTowerConfig, ModelConfig
-from larp_core.errors import UserError
 from larp_core.model.audio_towers import build_tower, described, tower_config, width_of
 from larp_core.model.cnn14 import Cnn14, Cnn14Config
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
+from larp_core.runtime.errors import UserError
 from larp_core.training.stages import run_stage
 
 AST = AudioTowerConfig(architecture="ast", patch=16, depths=(2,), heads=(2,), width=32)

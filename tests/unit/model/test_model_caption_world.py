@@ -7,8 +7,8 @@ import pytest
 import torch
 from training_world import NUM_TRACKS, RECIPE, make_inputs
 
-from larp_core.errors import UserError
 from larp_core.model.modeling_larp import LarpModel, SingleRowBatchNorm
+from larp_core.runtime.errors import UserError
 from larp_core.training.encode import encode_all, track_vectors
 from larp_core.training.objective import PLANS
 from larp_core.training.stages import run_stage

@@ -8,12 +8,12 @@ import yaml
 from training_world import make_inputs
 from transformers import AutoModel, AutoProcessor
 
-from larp_core.files import hash_file
+from larp_core.config.recipes import PAPER, SMOKE
 from larp_core.model.card import model_card
 from larp_core.model.configuration_larp import LarpConfig
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
-from larp_core.recipes import PAPER, SMOKE
+from larp_core.runtime.files import hash_file
 from larp_core.training.stages import save_model
 
 RECORD = {

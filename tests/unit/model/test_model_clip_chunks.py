@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from larp_core.config.recipes import SMOKE
 from larp_core.model import clip_chunks
 from larp_core.model.clip_chunks import ChunkedStage
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
-from larp_core.recipes import SMOKE
 
 CLIPS = 5
 BYTES_A_CLIP = 4 * 256 * 4 * 48

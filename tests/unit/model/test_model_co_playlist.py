@@ -10,9 +10,9 @@ from training_world import RECIPE, make_inputs
 from transformers import AutoModel
 
 from larp_core.config import CoPlaylistConfig as CoPlaylistRecipe
-from larp_core.errors import UserError
 from larp_core.model.card import model_card
 from larp_core.model.co_playlist import CoPlaylistModel, build_co_playlist
+from larp_core.runtime.errors import UserError
 from larp_core.training.stages import run_stage, save_model
 
 

@@ -26,13 +26,13 @@ from transformers import AutoModel, AutoProcessor, BertTokenizer, ClapAudioModel
 
 from larp_core.__main__ import main
 from larp_core.config import AudioTowerConfig
-from larp_core.errors import UserError
+from larp_core.config.recipes import SMOKE
 from larp_core.model.configuration_larp import LarpConfig
 from larp_core.model.convert import ConversionReport, convert_audio_tower, convert_larp, kind_of, read_checkpoint
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
 from larp_core.model.published import audio_config_of, convert_checkpoint, text_config_of
-from larp_core.recipes import SMOKE
+from larp_core.runtime.errors import UserError
 
 PREFIXES = {"htsat": "sed_model.", "laion_clap": "module.audio_branch.", "larp": "module.audio_encoder."}
 MEL = torch.randn(2, 1, 1001, 64, generator=torch.Generator().manual_seed(0)) * 10 - 30

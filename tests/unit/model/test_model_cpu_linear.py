@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from larp_core.config.recipes import SMOKE
 from larp_core.model import cpu_linear
 from larp_core.model.cpu_linear import CpuLinear, use_cpu_linear
 from larp_core.model.pretrained import build_model
-from larp_core.recipes import SMOKE
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch was built without oneDNN")
 

@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 import torch
 
+from larp_core.config.recipes import PAPER, RELEASED_CODE
 from larp_core.model.pretrained import build_model
-from larp_core.recipes import PAPER, RELEASED_CODE
 
 FULL_SIZE_PARAMETERS = {"audio_model": 27_500_000, "text_model": 108_900_000}
 

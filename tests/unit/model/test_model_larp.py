@@ -9,12 +9,12 @@ import pytest
 import torch
 from transformers import BertModel, ClapConfig, ClapModel
 
-from larp_core.errors import UserError
+from larp_core.config.recipes import PAPER, SMOKE
 from larp_core.model.configuration_larp import LarpConfig
 from larp_core.model.modeling_larp import LarpModel, fuse_modalities
 from larp_core.model.pretrained import build_model
 from larp_core.model.vocabulary import train_wordpiece
-from larp_core.recipes import PAPER, SMOKE
+from larp_core.runtime.errors import UserError
 
 SMALL = SMOKE.model
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from larp_core.config.recipes import SMOKE
 from larp_core.model.mel_norm import MelNorm
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
-from larp_core.recipes import SMOKE
 
 
 def make_models(*, learns: bool = True) -> tuple[LarpModel, LarpModel]:

@@ -9,12 +9,12 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoProcessor, ClapFeatureExtractor
 
-from larp_core.audio.log_mel import log_mel
-from larp_core.errors import UserError
+from larp_core.audio.mels.log_mel import log_mel
+from larp_core.config.recipes import SMOKE
 from larp_core.model import LarpConfig, LarpFeatureExtractor, LarpModel, LarpOutput, LarpProcessor
 from larp_core.model.pretrained import build_model
 from larp_core.model.vocabulary import train_wordpiece
-from larp_core.recipes import SMOKE
+from larp_core.runtime.errors import UserError
 
 CAPTIONS = ["the track river by stone", "the track blue night by a dance of very many words indeed", "the track radio"]
 RATE_HZ = 48_000

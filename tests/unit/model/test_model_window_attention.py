@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers.models.clap.modeling_clap import ClapAudioSelfAttention
 
+from larp_core.config.recipes import SMOKE
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
 from larp_core.model.window_attention import WindowAttention
-from larp_core.recipes import SMOKE
 
 
 @pytest.fixture

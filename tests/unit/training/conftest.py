@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from training_world import make_graph
 
-from larp_core.data.csr import TrainGraph
+from larp_core.data.train_graph import TrainGraph
 
 
 @pytest.fixture(scope="session")

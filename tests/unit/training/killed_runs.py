@@ -21,10 +21,10 @@ from training_world import TINY, write_world
 import larp_core.training.loop as loop_module
 import larp_core.training.stages as stages_module
 import larp_core.training.state as state_module
-from larp_core import memo
-from larp_core.recipes import Recipe
-from larp_core.settings import Settings
-from larp_core.steps import Job, step_named
+from larp_core.config.recipes import Recipe
+from larp_core.config.settings import Settings
+from larp_core.graph import memo
+from larp_core.graph.job import Job, step_named
 from larp_core.training import curves
 from larp_core.training.sampler import Sampler
 

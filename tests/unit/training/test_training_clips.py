@@ -13,8 +13,8 @@ from training_world import TINY, make_inputs, write_world
 
 from larp_core.encoders.mel_statistics import embed_mel_statistics
 from larp_core.encoders.towers import embed_audio_tower
-from larp_core.files import write_parquet
-from larp_core.steps import Job, step_named
+from larp_core.graph.job import Job, step_named
+from larp_core.runtime.files import write_parquet
 from larp_core.training.encode import encode_all
 from larp_core.training.inputs import StageInputs
 from larp_core.training.stages import build_model, run_stage

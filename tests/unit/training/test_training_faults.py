@@ -12,15 +12,15 @@ import torch
 from tensorboardX.proto.event_pb2 import Event
 from training_world import TINY, make_inputs, write_world
 
-from larp_core import memo
 from larp_core.config import TrainingConfig
-from larp_core.errors import UserError
-from larp_core.files import read_json, write_json
+from larp_core.config.recipes import Recipe
+from larp_core.config.settings import Settings
+from larp_core.graph import memo
+from larp_core.graph.job import Job, step_named
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
-from larp_core.recipes import Recipe
-from larp_core.settings import Settings
-from larp_core.steps import Job, step_named
+from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import read_json, write_json
 from larp_core.training import track_data
 from larp_core.training.faults import NonFiniteError, telling_what_fits
 from larp_core.training.inputs import StageInputs

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from two_processes import CASES, measure
 
-from larp_core.errors import UserError
+from larp_core.runtime.errors import UserError
 from larp_core.training import processes
 from larp_core.training.synced_norm import SyncedBatchNorm, sync_batch_norms, unsynced_batch_norms
 

@@ -16,8 +16,8 @@ import torch
 from killed_runs import MOMENTS
 from training_world import TINY
 
-from larp_core.errors import UserError
 from larp_core.model.pretrained import build_model
+from larp_core.runtime.errors import UserError
 from larp_core.training.objective import ClapObjective
 from larp_core.training.run import Run, start_run
 from larp_core.training.state import State, StateFolder

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from larp_core.data.csr import TrainGraph
+from larp_core.data.train_graph import TrainGraph
 from larp_core.training.sampler import Sampler
 from larp_core.training.schedule import cosine_with_warmup
 

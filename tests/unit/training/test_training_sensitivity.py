@@ -7,13 +7,13 @@ import polars as pl
 import pytest
 from training_world import NUM_TRACKS, write_world
 
-from larp_core import memo
-from larp_core.benchmark.figure_4 import build_figure_4
-from larp_core.files import read_json, write_parquet
+from larp_core.config.settings import Settings
+from larp_core.graph import memo
 from larp_core.graph.encoders import NEIGHBOUR_COUNTS
-from larp_core.graph_of_steps import STEPS
-from larp_core.settings import Settings
-from larp_core.steps import Job
+from larp_core.graph.job import Job
+from larp_core.graph.registry import STEPS
+from larp_core.report.figure_4 import build_figure_4
+from larp_core.runtime.files import read_json, write_parquet
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import torch
 from training_world import RECIPE, make_inputs
 from transformers import AutoTokenizer
 
-from larp_core.errors import UserError
 from larp_core.model.modeling_larp import LarpModel
+from larp_core.runtime.errors import UserError
 from larp_core.training.encode import encode_all, track_vectors
 from larp_core.training.objective import PLANS
 from larp_core.training.stages import random_recall, run_stage, save_model

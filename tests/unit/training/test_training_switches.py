@@ -11,9 +11,9 @@ import pytest
 import torch
 from training_world import TINY, make_graph, make_inputs
 
-from larp_core.errors import UserError
+from larp_core.config.recipes import RECIPES, Recipe
 from larp_core.model.modeling_larp import LarpModel
-from larp_core.recipes import RECIPES, Recipe
+from larp_core.runtime.errors import UserError
 from larp_core.training.objective import TEMPERATURES
 from larp_core.training.pruning import PairPruning, prune_pairs
 from larp_core.training.sampler import Sampler

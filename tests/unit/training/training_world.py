@@ -10,13 +10,13 @@ import numpy as np
 import polars as pl
 import torch
 
-from larp_core.benchmark.holdouts import Holdouts
-from larp_core.data.csr import TrainGraph, make_train_graph
-from larp_core.files import write_json, write_parquet
+from larp_core.config.recipes import SMOKE, Recipe
+from larp_core.config.settings import Settings
+from larp_core.data.train_graph import TrainGraph, make_train_graph
+from larp_core.evaluation.holdouts import Holdouts
+from larp_core.graph.job import Job, step_named
 from larp_core.model.vocabulary import train_wordpiece
-from larp_core.recipes import SMOKE, Recipe
-from larp_core.settings import Settings
-from larp_core.steps import Job, step_named
+from larp_core.runtime.files import write_json, write_parquet
 from larp_core.training.stages import StageInputs
 from larp_core.training.track_data import TrackData
 

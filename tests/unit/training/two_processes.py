@@ -18,10 +18,10 @@ from torch import Tensor
 from training_world import TINY, make_inputs, write_world
 
 from larp_core import __main__ as command_line
-from larp_core.errors import UserError
+from larp_core.config.recipes import Recipe
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
-from larp_core.recipes import Recipe
+from larp_core.runtime.errors import UserError
 from larp_core.training import loop, processes, stages
 from larp_core.training.run import Run
 

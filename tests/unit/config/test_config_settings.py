@@ -1,0 +1,145 @@
+"""The user's choices: which datasets a run has, what is refused, and that each dataset is registered everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from larp_core.config.recipes import RECIPES
+from larp_core.config.settings import (
+    DATASETS,
+    DEMO_DATASETS,
+    SOURCE_VARIABLES,
+    VARIABLES,
+    Settings,
+    make_settings,
+    settings_from,
+    spotify_credentials,
+)
+from larp_core.data.metadata import SOURCE_NAMES
+from larp_core.data.source import READERS
+from larp_core.data.split.policies import POLICIES
+from larp_core.evaluation.names import DATASET_TITLES, dataset_title
+from larp_core.runtime.errors import UserError
+
+
+def test_every_dataset_is_registered_everywhere():
+    for dataset in DATASETS:
+        assert VARIABLES[SOURCE_VARIABLES[dataset]] == f"{dataset}_dir" in Settings.__dataclass_fields__
+        assert dataset in DATASET_TITLES and dataset in SOURCE_NAMES
+        reader = READERS[dataset]
+        assert reader.LICENCE and reader.EXPECTED_FILES and isinstance(reader.CITATION, str)
+        assert callable(reader.find_files) and callable(reader.read_chunks)
+        assert hasattr(reader, "DEMO_FOLDER") == (dataset in DEMO_DATASETS)
+        for recipe in RECIPES.values():
+            assert recipe.split.policy_for(dataset) in POLICIES, (recipe.name, dataset)
+
+
+def test_nothing_configured_is_the_demo_world_of_two_datasets(tmp_path):
+    settings = make_settings(data_dir=str(tmp_path))
+    assert settings.is_demo and settings.datasets == ("mpd", "lfm")
+
+
+def test_own_music_alone_is_the_only_dataset(tmp_path):
+    music = tmp_path / "music"
+    music.mkdir()
+    settings = settings_from({"LARP_DATA": str(tmp_path), "LARP_OWN_DIR": str(music), "LARP_MPD_DIR": ""})
+    assert settings.datasets == ("own",) and not settings.is_demo
+    assert settings.source_dir("own") == settings.audio_dir_of("own") == music
+    assert dataset_title(settings, "own") == "Own music (own)"
+
+
+def test_own_music_beside_others(tmp_path):
+    settings = make_settings(data_dir=str(tmp_path), own_dir="/own", mpd_dir="/mpd", audio_dir="/audio")
+    assert settings.datasets == ("mpd", "own")
+    assert (settings.audio_dir_of("mpd"), settings.audio_dir_of("own")) == (Path("/audio"), Path("/own"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"datasets": "own"}, "LARP_OWN_DIR is not set and the demo world has none of it; set it, or leave own out"),
+        ({"datasets": "mpd,own"}, "names own, but LARP_OWN_DIR is not set"),
+        ({"datasets": "own", "mpd_dir": "/m"}, "names own, but LARP_OWN_DIR is not set"),
+        ({"datasets": "own,lfm", "own_dir": "/o"}, "names lfm, but LARP_LFM_DIR is not set while other data is"),
+        ({"datasets": "music", "own_dir": "/o"}, "unknown dataset 'music'; choose from mpd, lfm, own"),
+    ],
+)
+def test_a_dataset_without_its_folder_is_refused(tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        make_settings(data_dir=str(tmp_path), **options)
+
+
+def test_the_pipelines_files_may_not_lie_among_the_music(tmp_path):
+    with pytest.raises(UserError, match=r"LARP_DATA: .* lies within LARP_OWN_DIR.*; set LARP_DATA to a folder else"):
+        make_settings(data_dir=str(tmp_path / "data"), own_dir=str(tmp_path))
+    assert make_settings(data_dir=str(tmp_path), own_dir=str(tmp_path / "music")).datasets == ("own",)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"LARP_OWN_DIR: .*/gone is not a folder; correct it, or unset LARP_OWN_DIR"):
+        settings_from({"LARP_DATA": str(tmp_path / "data"), "LARP_OWN_DIR": str(tmp_path / "gone")})
+
+
+def test_audio_comes_from_what_is_named_or_configured(tmp_path):
+    urls = tmp_path / "urls.csv"
+    urls.touch()
+    nothing = make_settings(data_dir=str(tmp_path))
+    assert nothing.audio_sources_in_order == ()
+    both = {"data_dir": str(tmp_path), "audio_dir": str(tmp_path), "audio_urls": str(urls)}
+    assert make_settings(**both).audio_sources_in_order == ("folder", "urls")
+    named = make_settings(**both, audio_sources=" youtube, urls,")
+    assert named.audio_sources_in_order == ("youtube", "urls")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"audio_sources": "radio"}, "LARP_AUDIO_SOURCES: unknown source 'radio'; choose from folder, urls, youtube"),
+        ({"audio_sources": "youtube,urls"}, "names urls, but LARP_AUDIO_URLS is not set; set it, or leave it out"),
+        ({"audio_retry": "all"}, "LARP_AUDIO_RETRY: 'all' means nothing; make it 'final', or unset it"),
+    ],
+)
+def test_audio_settings_that_cannot_be_are_refused(tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        make_settings(data_dir=str(tmp_path), **options)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"LARP_COOKIES_FILE: .*/gone is not a file; correct it, or unset"):
+        settings_from({"LARP_DATA": str(tmp_path), "LARP_COOKIES_FILE": str(tmp_path / "gone")})
+
+
+@pytest.mark.parametrize(("word", "expected"), [("1", True), ("True", True), (" on ", True), ("", False), ("0", False)])
+def test_spotify_is_off_unless_turned_on(tmp_path, word, expected):
+    assert make_settings(data_dir=str(tmp_path)).spotify is False
+    assert make_settings(data_dir=str(tmp_path), spotify=word).spotify is expected
+
+
+def test_a_switch_is_on_or_off(tmp_path):
+    with pytest.raises(UserError, match="LARP_SPOTIFY: 'perhaps' is neither on nor off; make it 1 or 0"):
+        settings_from({"LARP_DATA": str(tmp_path), "LARP_SPOTIFY": "perhaps"})
+
+
+def test_credentials_show_in_no_print():
+    found = spotify_credentials({"SPOTIPY_CLIENT_ID": " me ", "SPOTIPY_CLIENT_SECRET": "hush"})
+    assert (found.client_id, found.client_secret, repr(found)) == ("me", "hush", "SpotifyCredentials()")
+    assert spotify_credentials({"SPOTIPY_CLIENT_ID": "me"}) is None
+
+
+def test_weights_are_paths_where_they_look_like_one_and_hub_names_otherwise(tmp_path):
+    vectors = tmp_path / "mule.npy"
+    vectors.write_bytes(b"")
+    given = {"LARP_DATA": str(tmp_path / "data"), "LARP_MULE": str(vectors), "LARP_CLAP_PT": "laion/clap-htsat-unfused"}
+    settings = settings_from(given | {"LARP_JUKEBOX_COMMAND": "python -m made {clips_csv} {out_npy}"})
+    assert (settings.mule, settings.clap_pt) == (str(vectors), "laion/clap-htsat-unfused")
+    assert settings.jukebox_command == "python -m made {clips_csv} {out_npy}" and settings.jukebox == ""
+
+
+@pytest.mark.parametrize("variable", ["LARP_CLAP_PT", "LARP_MULE", "LARP_JUKEBOX"])
+@pytest.mark.parametrize("name", ["nowhere", "nowhere.parquet", "notes.txt"])
+def test_weights_that_are_not_there_are_refused_at_once(tmp_path, variable, name):
+    (tmp_path / "notes.txt").write_text("none")
+    with pytest.raises(UserError, match=f"{variable}: .*{name} is not a folder, or vectors"):
+        settings_from({"LARP_DATA": str(tmp_path / "data"), variable: str(tmp_path / name)})
