@@ -2,46 +2,27 @@
 
 import dagster as dg
 
+from assets import sensitivity
 from assets.factory import asset_of, assets_in_one_process
-from larp_core.config.encoders import CATALOGUE
+from larp_core.graph.encoders import EMBEDDINGS
+from larp_core.graph.evaluation import EVALUATION
 from larp_core.graph.job import Job
+from larp_core.graph.report import REPORTS
 
-KINDS = {
-    **{
-        f"embeddings/{name}": {"parquet", "pytorch" if encoder.torch else "numpy"}
-        for name, encoder in CATALOGUE.items()
-    },
-    **{f"scores/{encoder}": {"parquet", "pytorch"} for encoder in CATALOGUE},
-    "scores/metadata": {"parquet", "numpy"},
-    "scores/hybrid": {"parquet", "numpy"},
-    "wmf": {"parquet", "numpy"},
-    "listening_page": {"html", "flac"},
-    "table_1": {"parquet", "markdown"},
-    "table_2": {"parquet", "markdown"},
-    "table_3": {"parquet", "markdown"},
-    "transfer": {"parquet", "pytorch"},
-    "table_4": {"parquet", "markdown"},
-    "figure_3": {"matplotlib", "png"},
-    "list_metrics": {"parquet", "markdown"},
-    "slices": {"parquet", "markdown"},
-    "differences": {"parquet", "markdown"},
-    "report": {"html"},
-    "figure_5": {"matplotlib", "png"},
-}
-"""Step: what the UI shows that it is made of."""
+STEPS = {step.name for step in (*EMBEDDINGS, *EVALUATION, *REPORTS)} - {sensitivity.FIGURE}
 
-REPORTS = "reports"
+GROUP = "reports"
 """The group of the tables and figures, which compare all datasets."""
 
 
 def build(jobs: list[Job]) -> list[dg.AssetsDefinition]:
-    ours = [job for job in jobs if job.step.name in KINDS]
+    ours = [job for job in jobs if job.step.name in STEPS]
     together = [job for job in ours if job.step.torch and job.dataset]
     alone = [job for job in ours if job not in together]
     return [
-        *(asset_of(job, group=_group(job), kinds=KINDS[job.step.name]) for job in alone),
+        *(asset_of(job, group=_group(job)) for job in alone),
         *(
-            assets_in_one_process(alike, name=folder, group=_group(alike[0]), kinds=KINDS)
+            assets_in_one_process(alike, name=folder, group=_group(alike[0]))
             for (_, folder), alike in _alike(together).items()
         ),
     ]
@@ -56,4 +37,4 @@ def _alike(jobs: list[Job]) -> dict[tuple[str, str], list[Job]]:
 
 
 def _group(job: Job) -> str:
-    return f"{job.dataset}_benchmark" if job.dataset else REPORTS
+    return f"{job.dataset}_benchmark" if job.dataset else GROUP

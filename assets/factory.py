@@ -1,9 +1,10 @@
 """A step of `larp_core.graph.registry` as a Dagster asset: the same few lines for every one of them."""
 
+import dataclasses
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
@@ -20,7 +21,7 @@ RETRY_A_KILLED_STEP = dg.RetryPolicy(max_retries=1)
 A user's mistake is never retried."""
 
 
-def asset_of(node: Job, *, group: str, kinds: set[str], gpu: bool = False) -> dg.AssetsDefinition:
+def asset_of(node: Job, *, group: str, gpu: bool = False) -> dg.AssetsDefinition:
     """The asset of one step of one dataset; `gpu` steps share the pool that keeps them from running side by side."""
     step, dataset = node.step, node.dataset
 
@@ -29,7 +30,7 @@ def asset_of(node: Job, *, group: str, kinds: set[str], gpu: bool = False) -> dg
         deps=[list(parent.key) for parent in node.upstream()],
         description=step.summary,
         group_name=group,
-        kinds=kinds,
+        kinds=set(step.kinds),
         tags={"dataset": dataset} if dataset else {},
         pool=GPU_POOL if gpu else None,
         retry_policy=RETRY_A_KILLED_STEP if step.torch else None,
@@ -38,7 +39,7 @@ def asset_of(node: Job, *, group: str, kinds: set[str], gpu: bool = False) -> dg
     def materialize(
         context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], pipes: dg.PipesSubprocessClient
     ) -> dg.MaterializeResult:
-        job = Job(step, settings, dataset)
+        job = dataclasses.replace(node, settings=settings)
         done = _run_or_reuse(job, context, pipes)
         # Tables, figures and pages are what the run was for: say where they are. `dagster dev` shows them too.
         shown = [path for path in job.outputs[-1:] if step.shared or settings.shared.reports in path.parents]
@@ -48,9 +49,7 @@ def asset_of(node: Job, *, group: str, kinds: set[str], gpu: bool = False) -> dg
     return materialize
 
 
-def assets_in_one_process(
-    jobs: Sequence[Job], *, name: str, group: str, kinds: Mapping[str, set[str]]
-) -> dg.AssetsDefinition:
+def assets_in_one_process(jobs: Sequence[Job], *, name: str, group: str) -> dg.AssetsDefinition:
     """The assets of several torch steps of one dataset that share a process: loading torch costs more than their work.
 
     Any of them can be materialized alone; finished ones are reused one by one.
@@ -64,7 +63,7 @@ def assets_in_one_process(
                 deps=[list(parent.key) for parent in job.upstream()],
                 description=job.step.summary,
                 group_name=group,
-                kinds=kinds[job.step.name],
+                kinds=set(job.step.kinds),
                 tags={"dataset": job.dataset},
                 code_version=str(job.step.version),
             )
@@ -77,7 +76,7 @@ def assets_in_one_process(
         context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], pipes: dg.PipesSubprocessClient
     ) -> Iterator[dg.MaterializeResult]:
         _end_with_run()
-        wanted = [Job(job.step, settings, job.dataset) for job in jobs]
+        wanted = [dataclasses.replace(job, settings=settings) for job in jobs]
         wanted = [job for job in wanted if dg.AssetKey(list(job.key)) in context.selected_asset_keys]
         try:
             found = {job.key: done for job in wanted if (done := memo.finished(job))}

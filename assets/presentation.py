@@ -3,20 +3,16 @@
 import base64
 import io
 import json
-import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from larp_core.graph.memo import Finished
+from larp_core.runtime import markdown
 
 SHOWN_DIGITS = 4
 MAX_TABLE_ROWS = 60
-MARKDOWN_SIGNS = re.compile(r"[\\\\|<&\[*`~]|(?<![^\W_])_|_(?![^\W_])")
-"""What would make a song's name a link, a picture that a browser fetches, or half a table."""
-
 MAX_PICTURE_BYTES = 300_000
 """A picture is stored in the event log with its asset, and the UI loads it with every page that lists the asset."""
 
@@ -31,7 +27,10 @@ def metadata_of(done: Finished) -> dict[str, dg.MetadataValue]:
     parts: list[tuple[str, dg.MetadataValue]] = [
         ("dagster/row_count", dg.MetadataValue.int(report.num_rows)),
         *((name, value_of(fact)) for name, fact in report.facts.items()),
-        *((title, dg.MetadataValue.md(markdown_table(rows))) for title, rows in report.tables.items()),
+        *(
+            (title, dg.MetadataValue.md(markdown.table_of(rows, most=MAX_TABLE_ROWS, digits=SHOWN_DIGITS)))
+            for title, rows in report.tables.items()
+        ),
         *((title, _picture(Path(path))) for title, path in report.pictures.items()),
         *((title, dg.MetadataValue.notebook(path)) for title, path in report.notebooks.items()),
         ("reused", dg.MetadataValue.bool(done.reused)),
@@ -49,18 +48,6 @@ def headline(done: Finished) -> str:
     return f"{done.report.num_rows:,} rows, {verb}"
 
 
-def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows with the same fields as a Markdown table; what is beyond `MAX_TABLE_ROWS` is counted, not shown."""
-    if not rows:
-        return "no rows"
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [columns, ["---"] * len(columns)]
-    lines += [[_cell(row.get(name)) for name in columns] for row in rows[:MAX_TABLE_ROWS]]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    hidden = len(rows) - MAX_TABLE_ROWS
-    return table if hidden <= 0 else f"{table}\n\nand {hidden:,} more rows"
-
-
 def value_of(fact: Any) -> dg.MetadataValue:
     match fact:
         case None:
@@ -76,14 +63,6 @@ def value_of(fact: Any) -> dg.MetadataValue:
         case str():
             return dg.MetadataValue.text(fact)
     return dg.MetadataValue.json(json.loads(json.dumps(fact, default=str)))
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.{SHOWN_DIGITS}g}"
-    return MARKDOWN_SIGNS.sub(r"\\\g<0>", " ".join(str(value).splitlines()))
 
 
 def _picture(path: Path) -> dg.MetadataValue:

@@ -3,8 +3,8 @@
 import dagster as dg
 
 from assets.factory import asset_of
+from larp_core.config.encoders import NEIGHBOUR_COUNTS
 from larp_core.config.settings import Settings
-from larp_core.graph.encoders import NEIGHBOUR_COUNTS
 from larp_core.graph.job import Job
 
 JOB = "sensitivity"
@@ -16,8 +16,8 @@ def build(jobs: list[Job]) -> list[dg.AssetsDefinition]:
     trainings = [job for job in jobs if job.step.name in TRAININGS]
     figures = [job for job in jobs if job.step.name == FIGURE]
     return [
-        *(asset_of(job, group=f"{job.dataset}_{JOB}", kinds={"pytorch", "parquet"}, gpu=True) for job in trainings),
-        *(asset_of(job, group=JOB, kinds={"matplotlib", "png"}) for job in figures),
+        *(asset_of(job, group=f"{job.dataset}_{JOB}", gpu=True) for job in trainings),
+        *(asset_of(job, group=JOB) for job in figures),
     ]
 
 

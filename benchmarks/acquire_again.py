@@ -22,7 +22,8 @@ from larp_core.audio.names import track_file
 from larp_core.config.recipes import recipe_named
 from larp_core.config.settings import Settings
 from larp_core.graph import memo
-from larp_core.graph.job import Job, step_named
+from larp_core.graph.job import Job
+from larp_core.graph.registry import job_named
 from larp_core.runtime.files import write_json
 
 BOUND_SECONDS = 1.0
@@ -42,7 +43,7 @@ def make_job(folder: Path, num_tracks: int, place: str) -> Job:
         rows = [f"{uri},{url_of(uri)}" for uri in (uris if place == REFUSED else ["none"])]
         (folder / "urls.csv").write_text("\n".join(["track_uri,url", *rows]))
         settings = Settings(data_dir, settings.recipe, ("mpd",), folder, audio_urls=folder / "urls.csv")
-    job = Job(step_named("mp3"), settings, "mpd")
+    job = job_named("mp3", settings, "mpd")
     ids = pl.Series("track_id", range(num_tracks), dtype=pl.Int32)
     names = {"track_uri": uris, "track_name": uris, "artist_name": uris}
     job.paths.split_tracks.parent.mkdir(parents=True)
@@ -88,7 +89,7 @@ def seconds_of(job: Job) -> dict[str, float]:
     """The figures with a bound, and the slow twin."""
 
     def run() -> None:
-        assert acquire_audio(job).facts["looked_up_now"] == 0
+        assert acquire_audio(job.settings, job.dataset).facts["looked_up_now"] == 0
 
     def look_at_each() -> None:
         paths = pl.read_parquet(job.paths.ledger)["path"].drop_nulls()

@@ -13,7 +13,8 @@ from larp_core.audio.clips.offsets import start_of_clip
 from larp_core.audio.decode import measure
 from larp_core.config.recipes import recipe_named
 from larp_core.config.settings import Settings
-from larp_core.graph.job import Job, step_named
+from larp_core.graph.job import Job
+from larp_core.graph.registry import job_named
 from larp_core.runtime.files import write_json
 
 TRACK_SECONDS = 240
@@ -66,7 +67,7 @@ def windows(folder: Path, count: int) -> list[tuple[Path, float]]:
 def jobs_in(folder: Path) -> tuple[Job, Job]:
     """The steps `clips` and `mels` of the dataset that `write_acquired` has made."""
     settings = Settings(folder / "data", recipe_named("paper"), ("mpd",), mpd_dir=folder)
-    clips, mels = (Job(step_named(name), settings, "mpd") for name in ("clips", "mels"))
+    clips, mels = (job_named(name, settings, "mpd") for name in ("clips", "mels"))
     return clips, mels
 
 

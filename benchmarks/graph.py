@@ -34,7 +34,7 @@ from larp_core.config.paths import DatasetPaths
 from larp_core.config.recipes import recipe_named
 from larp_core.config.settings import Settings
 from larp_core.data.train_graph import TrainGraph, make_train_graph
-from larp_core.graph.job import Job, step_named
+from larp_core.graph.registry import job_named
 
 FULL_INTERACTIONS = 65_000_000
 TRACKS_PER_PLAYLIST = 65
@@ -203,7 +203,7 @@ def run_steps(folder: Path) -> dict[str, float]:
     settings, seconds, edges = settings_in(folder), {}, 0
     for name, step in (("split", "cold_start_split"), ("graph", "interaction_graph")):
         started = time.perf_counter()
-        edges = Job(step_named(step), settings, "mpd").work().num_rows
+        edges = job_named(step, settings, "mpd").work().num_rows
         seconds[f"{name}_seconds"] = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
     return {**seconds, "peak_gib": peak, "edges": edges}

@@ -58,12 +58,13 @@ SPLIT_AND_GRAPH = """
 import pathlib, sys
 from larp_core.config.recipes import recipe_named
 from larp_core.config.settings import Settings
-from larp_core.graph.job import Job, step_named
+from larp_core.graph.job import Job
+from larp_core.graph.registry import job_named, step_named
 
 data, slices = map(pathlib.Path, sys.argv[1:])
 settings = Settings(data, recipe_named("paper"), ("mpd",), mpd_dir=slices)
 for name in ("cold_start_split", "interaction_graph"):
-    Job(step_named(name), settings, "mpd").work()
+    job_named(name, settings, "mpd").work()
 """
 
 MERGE_ALONE = """

@@ -40,7 +40,7 @@ from larp_core.evaluation.recommenders.itemknn import rank
 from larp_core.evaluation.recommenders.nearest_seed import nearest_seed_score, unit_vectors
 from larp_core.evaluation.vectors import load_vectors
 from larp_core.graph import memo
-from larp_core.graph.job import Job, step_named
+from larp_core.graph.registry import job_named
 
 KS = (10, 40)
 INGEST = ("source", "playlists", "cold_start_split", "metadata", "captions")
@@ -72,7 +72,7 @@ def measure_split(mpd: Path, folder: Path, seed: int) -> tuple[list[str], Values
     recipe = replace(SMALL_REAL, split=replace(SMALL_REAL.split, seed=seed))
     settings = Settings(folder.resolve(), recipe, ("mpd",), mpd_dir=mpd.resolve())
     for name in (*INGEST, *NO_SOUND, *TRAINING, *SCORES):
-        done = memo.run(Job(step_named(name), settings, "mpd"))
+        done = memo.run(job_named(name, settings, "mpd"))
     paths = settings.paths("mpd")
     valid, test = load_holdouts(paths, "valid"), load_holdouts(paths, "test")
     rows: Rankings = load_rankings(paths.rankings("metadata"), test) | load_rankings(paths.rankings("hybrid"), test)

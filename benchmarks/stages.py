@@ -100,7 +100,7 @@ def measure_world(seed: int, data_dir: Path) -> dict[str, dict[str, float]]:
     from larp_core.evaluation.metadata_rows import metadata_frames, metadata_rankings
     from larp_core.evaluation.recommenders.itemknn import evaluate_itemknn
     from larp_core.graph import memo
-    from larp_core.graph.job import Job, step_named
+    from larp_core.graph.registry import job_named
     from larp_core.model.pretrained import build_model
     from larp_core.training.encode import encode_all, settle_batch_norms, track_vectors
     from larp_core.training.stages import StageInputs, run_stage
@@ -109,7 +109,7 @@ def measure_world(seed: int, data_dir: Path) -> dict[str, dict[str, float]]:
     recipe = replace(DEMO, world=replace(DEMO.world, seed=seed))
     settings = Settings(data_dir.resolve(), recipe, ("mpd",))
     for name in INGEST:
-        memo.run(Job(step_named(name), settings, "" if step_named(name).shared else "mpd"))
+        memo.run(job_named(name, settings, "mpd"))
     torch.set_num_threads(1)
     paths = settings.paths("mpd")
     inputs = StageInputs.load(paths, recipe, None)
@@ -132,7 +132,7 @@ def measure_world(seed: int, data_dir: Path) -> dict[str, dict[str, float]]:
     settle_batch_norms(models["untrained"], inputs.train, recipe.training.precision)
     rows["untrained"] = recall_of(models["untrained"])
     for row, (stage, parent) in STAGES.items():
-        models[row], result = run_stage(stage, inputs, recipe, models[parent])
+        models[row], result = run_stage(STAGES[stage], inputs, recipe, models[parent])
         rows[row] = recall_of(models[row])
         print(f"world {seed}: {row}, best epoch {result.best_epoch}, {rows[row]}", file=sys.stderr, flush=True)
     epochs, wtc = recipe.training.epochs_of("larp_ttc"), models["LARP-WTC"]
@@ -148,8 +148,9 @@ def run_to_the_end(stage: str, epochs: int, inputs: Any, recipe: Any, parent: An
     """`stage` for all its epochs, with no early stop; the last epoch's model."""
     from larp_core.training.stages import run_stage
 
-    training = replace(recipe.training, patience=None, epochs=((stage, epochs),))
-    return run_stage(stage, inputs, replace(recipe, training=training), parent, keep="last")[0]
+    of_each = tuple((name, epochs if name == stage else 0) for name in STAGES)
+    training = replace(recipe.training, patience=None, epochs=of_each)
+    return run_stage(STAGES[stage], inputs, replace(recipe, training=training), parent, keep="last")[0]
 
 
 INGEST = (

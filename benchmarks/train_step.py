@@ -35,6 +35,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from larp_core.config import ModelConfig, TrainingConfig
 from larp_core.config.recipes import PAPER
+from larp_core.config.stages import STAGES
 from larp_core.data.train_graph import TrainGraph, make_train_graph
 from larp_core.losses.encoded import Features
 from larp_core.losses.tpc import track_playlist_contrast
@@ -43,7 +44,7 @@ from larp_core.losses.wtc import within_track_contrast
 from larp_core.model.pretrained import build_model
 from larp_core.training import loop
 from larp_core.training.encode import encode_all
-from larp_core.training.objective import PLANS, LarpObjective
+from larp_core.training.objective import LarpObjective
 from larp_core.training.sampler import Draw, Sampler
 from larp_core.training.track_data import TrackData
 
@@ -162,7 +163,7 @@ def losses_seconds(device: torch.device, config: TrainingConfig) -> float:
     """All three losses of one step of 50 pairs, forward and back, with a full queue and a graph of the paper's size."""
     graph = random_graph(REAL_TRACKS, REAL_PLAYLISTS, 60)
     model = build_model(small_towers(), 100, seed=0)
-    objective = LarpObjective(model, PLANS["larp_tpc"], graph, ModelConfig(), config).to(device)
+    objective = LarpObjective(model, STAGES["larp_tpc"], graph, ModelConfig(), config).to(device)
     rng = torch.Generator().manual_seed(0)
 
     def features(rows: int) -> Features:
@@ -230,7 +231,7 @@ def measure(world: World, config: TrainingConfig, device: torch.device, turns: i
     on_gpu = device.type == "cuda"
     model = build_model(ModelConfig(), VOCAB_SIZE, seed=0).to(device)
     published = PublishedStep(model, ModelConfig().queue_size, ModelConfig().momentum).to(device)
-    objective = LarpObjective(model, PLANS[STAGE], world.graph, ModelConfig(), config).to(device)
+    objective = LarpObjective(model, STAGES[STAGE], world.graph, ModelConfig(), config).to(device)
     theirs, ours = [], []
     for _ in range(turns):
         theirs.append(run_published(published, world, config, device))

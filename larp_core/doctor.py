@@ -15,7 +15,8 @@ from pathlib import Path
 import polars as pl
 
 from larp_core.audio.acquire.pairs import BadRow
-from larp_core.config.settings import AUDIO_SOURCES, DATASETS_WITH_AUDIO, VARIABLES, Settings, spotify_credentials
+from larp_core.config.datasets import DATASETS
+from larp_core.config.settings import AUDIO_SOURCES, VARIABLES, Settings, spotify_credentials
 from larp_core.runtime.errors import UserError
 
 OLD_COOKIES_DAYS = 30
@@ -71,7 +72,7 @@ def _audio_sources(settings: Settings, datasets: tuple[str, ...]) -> Finding:
         return Finding("audio sources", False, says)
     if named:
         return Finding("audio sources", True, f"{', then '.join(named)}; each is asked for what those before lack")
-    if settings.is_demo or set(datasets) <= set(DATASETS_WITH_AUDIO):
+    if settings.is_demo or all(DATASETS[dataset].holds_audio for dataset in datasets):
         return Finding("audio sources", True, "none needed: the files are there")
     says = "none: tracks are carried by their captions; set LARP_AUDIO_DIR to a folder of audio to change that"
     return Finding("audio sources", True, says)
@@ -190,7 +191,7 @@ def _disk(settings: Settings, datasets: tuple[str, ...]) -> Finding:
 
 
 def _gets_audio(settings: Settings, dataset: str) -> bool:
-    return bool(settings.audio_sources_in_order) or settings.is_demo or dataset in DATASETS_WITH_AUDIO
+    return bool(settings.audio_sources_in_order) or settings.is_demo or DATASETS[dataset].holds_audio
 
 
 def _tracks_to_get(settings: Settings, dataset: str) -> pl.DataFrame | None:

@@ -35,11 +35,11 @@ def jobs_for(settings: Settings) -> list[Any]:
         job("ingest", dg.AssetSelection.groups(*ingest), "From raw files to clips, mels and the interaction graph."),
         *(
             job(name, steps(*encoders).upstream(), f"Trains {', '.join(encoders)}, after all that they need.")
-            for name, encoders in training.STAGES.items()
+            for name, encoders in training.STAGES_OF.items()
         ),
         job(
             "benchmark",
-            dg.AssetSelection.groups(*groups, benchmark.REPORTS),
+            dg.AssetSelection.groups(*groups, benchmark.GROUP),
             "Embeddings, scores and tables of the encoders that have been trained.",
         ),
         job(

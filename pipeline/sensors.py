@@ -7,7 +7,8 @@ from pathlib import Path
 import dagster as dg
 
 from assets import sensitivity
-from larp_core.config.settings import DATASETS_WITH_AUDIO, FOLDER_VARIABLES, Settings
+from larp_core.config.datasets import DATASETS
+from larp_core.config.settings import FOLDER_VARIABLES, Settings
 from larp_core.runtime.files import hash_of
 from pipeline.jobs import TRAIN_ALL
 
@@ -55,7 +56,7 @@ def new_files(settings: Settings, assets: list[dg.AssetsDefinition]) -> dg.Senso
 def _watched(settings: Settings) -> list[tuple[Path, list[list[str]]]]:
     """Folders, each with the keys of the assets that read it."""
     watched = [(folder, [[name, "source"]]) for name in settings.datasets if (folder := settings.source_dir(name))]
-    readers = [name for name in settings.datasets if name not in DATASETS_WITH_AUDIO]
+    readers = [name for name in settings.datasets if not DATASETS[name].holds_audio]
     if settings.audio_dir and readers:
         watched.append((settings.audio_dir, [[name, "mp3"] for name in readers]))
     return watched

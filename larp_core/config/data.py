@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-import string
-from dataclasses import dataclass
-from typing import Literal
+import datetime
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from larp_core.config.caption_template import SOUND_FIELDS, parse_template
+from larp_core.config.datasets import DATASETS
+from larp_core.config.section import Count, Seconds, Section, Seed, Share, SomeSeconds, Within
+from larp_core.runtime.errors import UserError
+
+SomeShare = Annotated[float, Within(0, 1, above=True)]
+Fractions = tuple[SomeShare, SomeShare, SomeShare]
+MOST_ROUNDING = 1e-6
+
+SPLIT_POLICIES = ("paper", "sampled_tracks", "train_first", "artist_cold", "album_cold", "paper_lists")
+"""Names of `larp_core.data.split.policies.POLICIES`."""
 
 
 @dataclass(frozen=True)
-class IngestConfig:
+class IngestConfig(Section, section="ingest"):
     """Which listening events of LFM-2b are read. A run holds every kept pair of user and track in memory.
 
     Attributes:
@@ -16,13 +28,25 @@ class IngestConfig:
         lfm_since: a date, `2020-01-01`; earlier events are left out.
     """
 
-    lfm_user_fraction: float = 1.0
+    lfm_user_fraction: SomeShare = 1.0
     lfm_since: str | None = None
-    seed: int = 42
+    seed: Seed = 42
+
+    def check(self) -> None:
+        """Raises UserError where `lfm_since` is no date."""
+        try:
+            datetime.date.fromisoformat(self.lfm_since or "2020-01-31")
+        except ValueError:
+            self.refuse("it is not a date; write it 2020-01-31", "lfm_since")
+
+
+def split_policies(everywhere: str | None = None, **others: str) -> tuple[tuple[str, str], ...]:
+    """A policy for each dataset: `others` by the dataset's name, then `everywhere`, then what its spec says."""
+    return tuple((name, others.get(name, everywhere or spec.split_policy)) for name, spec in DATASETS.items())
 
 
 @dataclass(frozen=True)
-class SplitConfig:
+class SplitConfig(Section, section="split"):
     """Cold-start split. `policy` per dataset, see `larp_core.data.split.cold_start`.
 
     Attributes:
@@ -33,44 +57,53 @@ class SplitConfig:
         twins: songs on both sides of the split under different uris are counted, or taken out of valid and test.
     """
 
-    policy: tuple[tuple[str, str], ...] = (
-        ("mpd", "sampled_tracks"),
-        ("lfm", "sampled_tracks"),
-        ("own", "sampled_tracks"),
-    )
-    seed: int = 42
-    playlist_fractions: tuple[float, float, float] = (0.3, 0.3, 0.4)
-    track_fractions: tuple[float, float, float] = (0.5, 0.2, 0.3)
-    min_tracks: int = 8
-    max_tracks: int = 100
-    seed_fraction: float = 0.5
+    policy: tuple[tuple[str, str], ...] = field(default_factory=split_policies)
+    seed: Seed = 42
+    playlist_fractions: Fractions = (0.3, 0.3, 0.4)
+    track_fractions: Fractions = (0.5, 0.2, 0.3)
+    min_tracks: Count = 8
+    max_tracks: Count = 100
+    seed_fraction: Share = 0.5
     twins: Literal["report", "exclude"] = "report"
 
+    def check(self) -> None:
+        """Raises UserError for policies or datasets that there are not, shares of no whole, bounds the wrong way."""
+        self.check_names("policy", DATASETS, "dataset")
+        for _, policy in self.policy:
+            if policy not in SPLIT_POLICIES:
+                self.refuse(f"unknown split policy {policy!r}; choose from {', '.join(SPLIT_POLICIES)}", "policy")
+        for name in ("playlist_fractions", "track_fractions"):
+            if abs(sum(getattr(self, name)) - 1) > MOST_ROUNDING:
+                self.refuse("the shares of train, valid and test must sum to 1", name)
+        if self.min_tracks > self.max_tracks:
+            self.refuse("the first may not be larger", "min_tracks", "max_tracks")
+
     def policy_for(self, dataset: str) -> str:
-        return dict(self.policy).get(dataset, "paper")
-
-
-SOUND_FIELDS = ("tempo", "key", "mode", "loudness", "brightness")
-"""What captions can say of a clip's sound, see `larp_core.audio.clips.sound_fields`."""
+        """The recipe's, or the dataset's own where the recipe names none."""
+        return dict(self.policy).get(dataset) or DATASETS[dataset].split_policy
 
 
 @dataclass(frozen=True)
-class CaptionConfig:
+class CaptionConfig(Section, section="caption"):
     """`template` has the named fields `track`, `artist` and `album`, and `SOUND_FIELDS`, computed from the clip."""
 
     template: str = "The track {track} by {artist} on album {album}"
 
+    def check(self) -> None:
+        """Raises UserError where the template is malformed, as `parse_template` says."""
+        try:
+            parse_template(self.template)
+        except UserError as error:
+            raise UserError(f"recipe: {error}") from None
+
     @property
     def needs_clips(self) -> bool:
-        """Whether the template names a field that is computed from the clip. A malformed one is refused elsewhere."""
-        try:
-            return any(name in SOUND_FIELDS for _, name, _, _ in string.Formatter().parse(self.template))
-        except ValueError:
-            return False
+        """Whether the template names a field that is computed from the clip."""
+        return any(segment.field in SOUND_FIELDS for segment in parse_template(self.template)[0])
 
 
 @dataclass(frozen=True)
-class SpotifyConfig:
+class SpotifyConfig(Section, section="spotify"):
     """How Spotify is asked for names and lengths, where the user has turned that on (`LARP_SPOTIFY`).
 
     Attributes:
@@ -82,9 +115,9 @@ class SpotifyConfig:
         max_wait_seconds: the longest pause that a run sits out; what is left then is for the next run.
     """
 
-    batch_size: int = 50
-    seconds_between_calls: float = 0.35
-    timeout_seconds: float = 20.0
-    first_pause_seconds: float = 5.0
-    max_pause_seconds: float = 24 * 3600.0
-    max_wait_seconds: float = 600.0
+    batch_size: Annotated[int, Within(1, 50)] = 50
+    seconds_between_calls: Seconds = 0.35
+    timeout_seconds: SomeSeconds = 20.0
+    first_pause_seconds: Seconds = 5.0
+    max_pause_seconds: Seconds = 24 * 3600.0
+    max_wait_seconds: Seconds = 600.0

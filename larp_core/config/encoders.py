@@ -1,35 +1,21 @@
 """The encoders: one entry each, from which steps, assets, tables and the footer of the embeddings' files follow.
 
-To add one, write a function `(job, track_ids) -> Embedded` and its entry here; an encoder that is trained on the
-dataset needs its step's work and its epochs in the recipes too. Facts alone, nothing heavy: the DAG's process reads it.
+To add one, write a function `(request, track_ids) -> Embedded`, see `larp_core.encoders.embedded`, and its entry here;
+an encoder that is trained on the dataset needs a stage (`larp_core.config.stages`) and its epochs in the recipes too.
+Facts alone, nothing heavy: the DAG's process reads them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from larp_core.config.settings import VARIABLES
+from larp_core.config.evaluation import EvaluationConfig
+from larp_core.config.settings import VARIABLES, Settings
+from larp_core.config.stages import STAGES, Stage
 
 OUR_RATE_HZ = 48_000
 TOWERS = "larp_core.encoders.towers"
 OURS = "this dataset's training, beside the licences of its data and of what it starts from"
-
-
-@dataclass(frozen=True)
-class Training:
-    """How an encoder comes by weights of its own, `models/<encoder>/`.
-
-    Attributes:
-        summary: one sentence for a person.
-        job: the Dagster job that trains it; a baseline stands beside the stage that it is compared with.
-        parent: the stage whose weights it starts from.
-        sections: of the recipe, that its weights depend on.
-    """
-
-    summary: str
-    job: str
-    parent: str | None = None
-    sections: tuple[str, ...] = ("model", "training")
 
 
 @dataclass(frozen=True)
@@ -45,7 +31,7 @@ class Encoder:
         source: where its weights come from.
         dimensions: widths that its vectors may have; empty where the recipe decides.
         sample_rate_hz: of the audio that it must be given; None where it hears nothing.
-        training: None for an encoder that is used as it comes.
+        stage: of training, that gives it weights; None for an encoder that is used as it comes.
         weights: the setting that names weights to be found; empty where none are.
         command: the setting that names a command of an environment of its own; empty where it runs in ours.
         is_backbone: it counts as learned only where pretrained weights were given.
@@ -63,7 +49,7 @@ class Encoder:
     source: str
     dimensions: tuple[int, ...] = ()
     sample_rate_hz: int | None = OUR_RATE_HZ
-    training: Training | None = None
+    stage: Stage | None = None
     weights: str = ""
     command: str = ""
     is_backbone: bool = False
@@ -82,7 +68,7 @@ class Encoder:
         return f"weights not found: set {' or '.join(self.variables)}"
 
 
-def _larp(name: str, title: str, job: str, parent: str | None, summary: str) -> Encoder:
+def _larp(name: str, title: str) -> Encoder:
     return Encoder(
         name=name,
         title=title,
@@ -92,7 +78,7 @@ def _larp(name: str, title: str, job: str, parent: str | None, summary: str) -> 
         reads=True,
         licence=OURS,
         source="trained here",
-        training=Training(summary, job, parent),
+        stage=STAGES[name],
     )
 
 
@@ -132,48 +118,12 @@ _ENCODERS = (
         source="the recipe's model.audio.pretrained; random without",
         is_backbone=True,
     ),
-    _larp(
-        "larp_wtc",
-        "LARP-WTC",
-        "train_wtc",
-        None,
-        "Stage 1: within-track contrast (WTC), audio against caption of the same track.",
-    ),
-    _larp(
-        "larp_ttc",
-        "LARP-TTC",
-        "train_ttc",
-        "larp_wtc",
-        "Stage 2: adds track-track contrast (TTC) over tracks that share a playlist.",
-    ),
-    _larp(
-        "larp_ttc_continued",
-        "TTC continued",
-        "train_tpc",
-        "larp_ttc",
-        "Stage 2 trained for as many further epochs as stage 3: the fair rival of stage 3.",
-    ),
-    _larp(
-        "larp_tpc",
-        "LARP-TPC",
-        "train_tpc",
-        "larp_ttc",
-        "Stage 3: adds track-playlist contrast (TPC), playlists as the mean of their tracks.",
-    ),
-    _larp(
-        "larp_tpc_fusion",
-        "LARP-TPC-fusion",
-        "train_tpc",
-        "larp_ttc",
-        "Stage 3 with playlists as a self-attention over their tracks.",
-    ),
-    _larp(
-        "clap_ft",
-        "CLAP-FT",
-        "train_wtc",
-        None,
-        "CLAP-FT baseline: the same towers under a symmetric InfoNCE on clip and caption, no playlists.",
-    ),
+    _larp("larp_wtc", "LARP-WTC"),
+    _larp("larp_ttc", "LARP-TTC"),
+    _larp("larp_ttc_continued", "TTC continued"),
+    _larp("larp_tpc", "LARP-TPC"),
+    _larp("larp_tpc_fusion", "LARP-TPC-fusion"),
+    _larp("clap_ft", "CLAP-FT"),
     Encoder(
         "co_playlist",
         "CO-Playlist",
@@ -183,11 +133,7 @@ _ENCODERS = (
         reads=False,
         licence=OURS,
         source="trained here",
-        training=Training(
-            "CO-Playlist baseline: a ResNet under NT-Xent on the clips of tracks that share a playlist.",
-            "train_ttc",
-            sections=("co_playlist", "training"),
-        ),
+        stage=STAGES["co_playlist"],
     ),
     Encoder(
         "clap_pt",
@@ -236,6 +182,31 @@ CATALOGUE = {encoder.name: encoder for encoder in _ENCODERS}
 """Encoder's name: its facts, in the order of the graph."""
 
 ENCODERS = tuple(CATALOGUE)
-TRAINED = {name: encoder.training for name, encoder in CATALOGUE.items() if encoder.training}
-"""Encoder: how it is trained."""
-UNTRAINED = tuple(name for name in ENCODERS if name not in TRAINED)
+UNTRAINED = tuple(name for name in ENCODERS if name not in STAGES)
+
+SCORE_FILES = ("metadata", *ENCODERS, "hybrid")
+"""`scores/<name>.parquet`: rows without a model, every encoder, the metadata combined with vectors."""
+
+FUSED = tuple(stage.name for stage in STAGES.values() if stage.fusion == "attention")
+"""Encoders that have learned how a playlist's tracks become one vector."""
+
+FIGURE_3_ENCODERS = ("bert", "htsat", "larp_wtc", "larp_ttc", "larp_tpc", "larp_tpc_fusion")
+"""The panels of the paper's figure 3, which are the rows of its table 3."""
+
+SENSITIVE_ENCODER = "larp_tpc_fusion"
+NEIGHBOUR_COUNTS = (1, 5, 10, 30)
+"""Figure 4: the |J| that the encoder is trained with."""
+
+TRANSFER_ENCODER = "larp_tpc_fusion"
+TRANSFER_FROM, TRANSFER_TO = "mpd", "lfm"
+"""Table 4: what is trained on the one dataset and run on the other."""
+
+
+def fuses_playlists(encoder: str, config: EvaluationConfig) -> bool:
+    """Whether an encoder is asked for vectors of playlists, beside those of tracks."""
+    return encoder in FUSED and config.playlist_vector == "fusion"
+
+
+def has_transfer(settings: Settings) -> bool:
+    """Whether the run has both of table 4's datasets."""
+    return TRANSFER_FROM in settings.datasets and TRANSFER_TO in settings.datasets

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from larp_core.config.section import Count, CountOrZero, Section, Seed, Within
 
 Similarity = Literal["dot", "cosine", "centred", "whitened"]
 SIMILARITIES: tuple[Similarity, ...] = ("dot", "cosine", "centred", "whitened")
@@ -11,7 +13,7 @@ SIMILARITIES: tuple[Similarity, ...] = ("dot", "cosine", "centred", "whitened")
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
+class EvaluationConfig(Section, section="evaluation"):
     """Recall@K and NDCG@K with bootstrap intervals over playlists.
 
     Attributes:
@@ -23,22 +25,28 @@ class EvaluationConfig:
             cell of the tables; 0 takes the recipe's as they are.
     """
 
-    ks: tuple[int, ...] = (10, 20, 40)
-    bootstrap_samples: int = 2_000
-    confidence: float = 0.95
+    ks: tuple[Annotated[int, Within(1, 100_000)], ...] = (10, 20, 40)
+    bootstrap_samples: Annotated[int, Within(1, 10_000_000)] = 2_000
+    confidence: Annotated[float, Within(0, 1, above=True, below=True)] = 0.95
     similarity: Similarity = "cosine"
     playlist_vector: Literal["mean", "fusion"] = "mean"
-    num_seeds: int = 1
-    tuning_trials: int = 0
-    seed: int = 42
+    num_seeds: Annotated[int, Within(1, 1_000)] = 1
+    tuning_trials: CountOrZero = 0
+    seed: Seed = 42
+
+    def check(self) -> None:
+        self.check_ascending("ks")
 
 
 @dataclass(frozen=True)
-class ReportConfig:
+class ReportConfig(Section, section="report"):
     """What the reports beside the tables look at.
 
     Attributes:
         seed_counts: numbers of seeds that recommenders are shown in place of all; playlists with fewer take no part.
     """
 
-    seed_counts: tuple[int, ...] = (1, 5, 10, 30, 100)
+    seed_counts: tuple[Count, ...] = (1, 5, 10, 30, 100)
+
+    def check(self) -> None:
+        self.check_ascending("seed_counts")

@@ -25,6 +25,7 @@ from larp_core.config import (
     TrainingConfig,
     WorldConfig,
 )
+from larp_core.config.data import split_policies
 from larp_core.config.recommenders import (
     ClcrecConfig,
     DropoutNetConfig,
@@ -32,12 +33,16 @@ from larp_core.config.recommenders import (
     RecommendersConfig,
     WmfConfig,
 )
+from larp_core.config.section import Name, Section
+from larp_core.config.stages import STAGES
 from larp_core.runtime.errors import UserError
 
 
 @dataclass(frozen=True)
-class Recipe:
-    name: str
+class Recipe(Section):
+    """All sections. Raises UserError for fields that can't work, see `larp_core.config.section`."""
+
+    name: Name
     summary: str
     world: WorldConfig = field(default_factory=WorldConfig)
     ingest: IngestConfig = field(default_factory=IngestConfig)
@@ -53,6 +58,11 @@ class Recipe:
     encoders: EncodersConfig = field(default_factory=EncodersConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
+
+    def check(self) -> None:
+        """Raises UserError where a stage has no epochs."""
+        if missing := [name for name in STAGES if name not in dict(self.training.epochs)]:
+            self.refuse(f"each stage needs a number, 0 where it isn't trained: {', '.join(missing)}", "training.epochs")
 
 
 def _epochs(wtc: int, ttc: int, stage_3: int, clap_ft: int, co_playlist: int) -> tuple[tuple[str, int], ...]:
@@ -75,7 +85,7 @@ PAPER = Recipe(
     # of 16 GB holds; a smaller share of the users is the other way.
     ingest=IngestConfig(lfm_since="2020-01-01"),
     split=SplitConfig(
-        policy=(("mpd", "paper"), ("lfm", "paper"), ("own", "paper")),
+        policy=split_policies("paper"),
         playlist_fractions=(0.9, 0.05, 0.05),
         min_tracks=31,
         max_tracks=100,
@@ -171,7 +181,7 @@ SMALL_REAL = replace(
     summary="Real playlists on a machine without a GPU: small towers from scratch, caption-only tracks welcome.",
     # The seed was chosen so that the ten listeners of a small LFM-2b sample fall into all three splits (4, 3 and 3).
     split=SplitConfig(
-        policy=(("mpd", "sampled_tracks"), ("lfm", "train_first"), ("own", "sampled_tracks")),
+        policy=split_policies(lfm="train_first"),
         seed=6,
         playlist_fractions=(0.5, 0.2, 0.3),
         track_fractions=(0.5, 0.2, 0.3),

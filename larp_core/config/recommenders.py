@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from larp_core.config.section import (
+    Count,
+    CountOrZero,
+    Section,
+    Seed,
+    Share,
+    ShareBelowAll,
+    Temperature,
+    Weight,
+    Width,
+    Within,
+)
 
 
 @dataclass(frozen=True)
-class WmfConfig:
+class WmfConfig(Section, section="recommenders.wmf"):
     """Weighted matrix factorisation, see `larp_core.evaluation.recommenders.wmf`. Appendix B names all but the solver's
     epochs and batch, the weight and the negatives.
 
@@ -20,19 +33,19 @@ class WmfConfig:
     """
 
     solver: Literal["als", "sgd"] = "sgd"
-    width: int = 64
-    epochs: int = 30
-    observed_weight: float = 10.0
-    l2: float = 0.1
-    learning_rate: float = 0.005
-    momentum: float = 0.9
-    batch_size: int = 1_024
-    num_negatives: int = 4
-    seed: int = 42
+    width: Width = 64
+    epochs: Count = 30
+    observed_weight: Annotated[float, Within(0, 1e6, above=True)] = 10.0
+    l2: Weight = 0.1
+    learning_rate: Weight = 0.005
+    momentum: ShareBelowAll = 0.9
+    batch_size: Count = 1_024
+    num_negatives: Annotated[int, Within(0, 1_000_000)] = 4
+    seed: Seed = 42
 
 
 @dataclass(frozen=True)
-class FittingConfig:
+class FittingConfig(Section, section="recommenders.fitting"):
     """The loop of the learned recommenders.
 
     Attributes:
@@ -41,32 +54,32 @@ class FittingConfig:
         most_pairs: an epoch ends after so many pairs, where there are more.
     """
 
-    epochs: int = 50
-    patience: int = 5
-    batch_size: int = 1_024
-    num_negatives: int = 1_024
-    most_pairs: int = 1_000_000
+    epochs: Count = 50
+    patience: CountOrZero = 5
+    batch_size: Count = 1_024
+    num_negatives: Annotated[int, Within(1, 1_000_000)] = 1_024
+    most_pairs: Count = 1_000_000
 
 
 @dataclass(frozen=True)
-class DropoutNetConfig:
+class DropoutNetConfig(Section, section="recommenders.dropoutnet"):
     """Appendix B.2. `hidden` is the MLPs' inner width, `width` that of what they give; `l2` is SGD's weight decay.
 
     Attributes:
         feature_dropout: share of rows whose collaborative part is hidden in a step.
     """
 
-    width: int = 256
-    hidden: int = 256
+    width: Width = 256
+    hidden: Width = 256
     optimiser: Literal["sgd", "adam"] = "sgd"
-    learning_rate: float = 0.005
-    momentum: float = 0.9
-    l2: float = 0.1
-    feature_dropout: float = 0.2
+    learning_rate: Weight = 0.005
+    momentum: ShareBelowAll = 0.9
+    l2: Weight = 0.1
+    feature_dropout: Share = 0.2
 
 
 @dataclass(frozen=True)
-class ClcrecConfig:
+class ClcrecConfig(Section, section="recommenders.clcrec"):
     """Appendix B.3; `width` is WMF's, since the paper names none.
 
     Attributes:
@@ -76,17 +89,17 @@ class ClcrecConfig:
             playlist, the letter of equation 29, or its own collaborative `embedding`, as the original does.
     """
 
-    width: int = 64
-    hidden: int = 256
-    learning_rate: float = 0.001
-    l2: float = 0.1
-    temperature: float = 2.0
-    replacement: float = 0.5
+    width: Width = 64
+    hidden: Width = 256
+    learning_rate: Weight = 0.001
+    l2: Weight = 0.1
+    temperature: Temperature = 2.0
+    replacement: Share = 0.5
     content_term: Literal["track", "embedding"] = "track"
 
 
 @dataclass(frozen=True)
-class RecommendersConfig:
+class RecommendersConfig(Section, section="recommenders"):
     """The learned recommenders, each fitted once an encoder; appendix B's values by default."""
 
     wmf: WmfConfig = field(default_factory=WmfConfig)

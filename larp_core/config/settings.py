@@ -4,56 +4,69 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field, fields, make_dataclass
 from pathlib import Path
+from typing import Any, Literal
 
+from larp_core.config.datasets import DATASETS, DEMO_DATASETS
 from larp_core.config.paths import DatasetPaths, SharedPaths
-from larp_core.config.recipes import Recipe, recipe_named
+from larp_core.config.recipes import DEMO, Recipe
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import make_folder
 
-SOURCE_VARIABLES = {"mpd": "LARP_MPD_DIR", "lfm": "LARP_LFM_DIR", "own": "LARP_OWN_DIR"}
-DATASETS = tuple(SOURCE_VARIABLES)
-DEMO_DATASETS = ("mpd", "lfm")
-"""Those that the demo world stands in for where no source is configured."""
-DATASETS_WITH_AUDIO = ("own",)
-"""Those whose folder holds the audio too; `LARP_AUDIO_DIR` is for the others."""
-VARIABLES = {
-    "LARP_DATA": "data_dir",
-    "LARP_RECIPE": "recipe",
-    "LARP_DATASETS": "datasets",
-    **{variable: f"{dataset}_dir" for dataset, variable in SOURCE_VARIABLES.items()},
-    "LARP_AUDIO_DIR": "audio_dir",
-    "LARP_AUDIO_URLS": "audio_urls",
-    "LARP_AUDIO_SOURCES": "audio_sources",
-    "LARP_AUDIO_RETRY": "audio_retry",
-    "LARP_COOKIES_FILE": "cookies_file",
-    "LARP_PAPER_LISTS_DIR": "paper_lists_dir",
-    "LARP_SPOTIFY": "spotify",
-    "LARP_CLAP_PT": "clap_pt",
-    "LARP_MULE": "mule",
-    "LARP_MULE_COMMAND": "mule_command",
-    "LARP_JUKEBOX": "jukebox",
-    "LARP_JUKEBOX_COMMAND": "jukebox_command",
-}
-"""Environment variable: the argument of `make_settings` that it stands for."""
-FOLDER_VARIABLES = (*SOURCE_VARIABLES.values(), "LARP_AUDIO_DIR")
-FILE_VARIABLES = ("LARP_AUDIO_URLS", "LARP_COOKIES_FILE")
-WEIGHTS_VARIABLES = ("LARP_CLAP_PT", "LARP_MULE", "LARP_JUKEBOX")
 VECTOR_SUFFIXES = (".parquet", ".npy")
 AUDIO_SOURCES = {"folder": "LARP_AUDIO_DIR", "urls": "LARP_AUDIO_URLS", "youtube": None}
 """Where audio may come from: the variable that each one needs."""
 
+Kind = Literal["place", "folder", "file", "text", "names", "recipe", "switch", "weights"]
+
 
 @dataclass(frozen=True)
-class Settings:
+class Setting:
+    """What a field of `Settings` is outside the program.
+
+    Attributes:
+        variable: the environment variable; the command line's option is the field's name.
+        kind: how its word is read, and whether something must be there by that name: a `folder`, a `file`, `weights`
+            (a folder, or vectors of `VECTOR_SUFFIXES`); a `place` is made where it isn't.
+        may_be_hub_name: of weights.
+    """
+
+    variable: str
+    kind: Kind = "text"
+    may_be_hub_name: bool = False
+
+
+def setting_of(field: Field[Any]) -> Setting:
+    """What stands behind a field of `Settings`."""
+    setting: Setting = field.metadata["setting"]
+    return setting
+
+
+def _by(variable: str, kind: Kind = "text", may_be_hub_name: bool = False) -> dict[str, Setting]:
+    return {"setting": Setting(variable, kind, may_be_hub_name)}
+
+
+Sources: Any = make_dataclass(
+    "Sources",
+    [
+        (f"{name}_dir", Path | None, field(default=None, metadata=_by(spec.variable, "folder")))
+        for name, spec in DATASETS.items()
+    ],
+    frozen=True,
+    kw_only=True,
+)
+"""The folder of each dataset's raw files, or its zip: `mpd_dir` and so on. With none, the demo world is generated."""
+
+
+@dataclass(frozen=True)
+class Settings(Sources):
     """One run's choices.
 
     Attributes:
         data_dir: everything that the pipeline writes.
         recipe: the complete, frozen configuration.
         datasets: which of `DATASETS` the graph is built for.
-        mpd_dir, lfm_dir, own_dir: folders of real files, or MPD's zip; with none, the demo world is generated.
         audio_dir: a folder of audio named by track id, or with a mapping file; see `larp_core.audio.acquire.sources`.
         audio_urls: a CSV of direct links, see `larp_core.audio.acquire.downloads`.
         audio_sources: names of `AUDIO_SOURCES` with commas, in the order in which they are tried; by default those
@@ -68,24 +81,21 @@ class Settings:
         mule_command, jukebox_command: what makes them from clips, see `larp_core.encoders.command`.
     """
 
-    data_dir: Path
-    recipe: Recipe
-    datasets: tuple[str, ...]
-    mpd_dir: Path | None = None
-    lfm_dir: Path | None = None
-    own_dir: Path | None = None
-    audio_dir: Path | None = None
-    audio_urls: Path | None = None
-    audio_sources: str = ""
-    audio_retry: str = ""
-    cookies_file: Path | None = None
-    paper_lists_dir: Path | None = None
-    spotify: bool = False
-    clap_pt: str = ""
-    mule: str = ""
-    mule_command: str = ""
-    jukebox: str = ""
-    jukebox_command: str = ""
+    data_dir: Path = field(metadata=_by("LARP_DATA", "place"))
+    recipe: Recipe = field(metadata=_by("LARP_RECIPE", "recipe"))
+    datasets: tuple[str, ...] = field(metadata=_by("LARP_DATASETS", "names"))
+    audio_dir: Path | None = field(default=None, metadata=_by("LARP_AUDIO_DIR", "folder"))
+    audio_urls: Path | None = field(default=None, metadata=_by("LARP_AUDIO_URLS", "file"))
+    audio_sources: str = field(default="", metadata=_by("LARP_AUDIO_SOURCES"))
+    audio_retry: str = field(default="", metadata=_by("LARP_AUDIO_RETRY"))
+    cookies_file: Path | None = field(default=None, metadata=_by("LARP_COOKIES_FILE", "file"))
+    paper_lists_dir: Path | None = field(default=None, metadata=_by("LARP_PAPER_LISTS_DIR", "folder"))
+    spotify: bool = field(default=False, metadata=_by("LARP_SPOTIFY", "switch"))
+    clap_pt: str = field(default="", metadata=_by("LARP_CLAP_PT", "weights", may_be_hub_name=True))
+    mule: str = field(default="", metadata=_by("LARP_MULE", "weights"))
+    mule_command: str = field(default="", metadata=_by("LARP_MULE_COMMAND"))
+    jukebox: str = field(default="", metadata=_by("LARP_JUKEBOX", "weights"))
+    jukebox_command: str = field(default="", metadata=_by("LARP_JUKEBOX_COMMAND"))
 
     def __post_init__(self) -> None:
         for dataset in self.datasets:
@@ -98,15 +108,17 @@ class Settings:
             if self.source_dir(dataset) is None and dataset not in demo:
                 why = "while other data is" if dataset in DEMO_DATASETS else "and the demo world has none of it"
                 raise UserError(
-                    f"LARP_DATASETS names {dataset}, but {SOURCE_VARIABLES[dataset]} is not set {why}; "
+                    f"LARP_DATASETS names {dataset}, but {DATASETS[dataset].variable} is not set {why}; "
                     f"set it, or leave {dataset} out of LARP_DATASETS"
                 )
         self._check_audio()
-        if self.own_dir and self.data_dir.is_relative_to(self.own_dir):
-            raise UserError(
-                f"LARP_DATA: {self.data_dir} lies within LARP_OWN_DIR, where the pipeline's own files would be taken "
-                "for your music; set LARP_DATA to a folder elsewhere"
-            )
+        for spec in DATASETS.values():
+            folder = self.source_dir(spec.name) if spec.holds_audio else None
+            if folder and self.data_dir.is_relative_to(folder):
+                raise UserError(
+                    f"LARP_DATA: {self.data_dir} lies within {spec.variable}, where the pipeline's own files would be "
+                    "taken for your music; set LARP_DATA to a folder elsewhere"
+                )
 
     def _check_audio(self) -> None:
         for source in self.audio_sources_in_order:
@@ -128,9 +140,22 @@ class Settings:
         folder: Path | None = getattr(self, f"{dataset}_dir")
         return folder
 
+    def raw_folder(self, dataset: str) -> Path:
+        """The folder, or the zip, that the dataset is read from: the user's, or the demo world's.
+
+        Raises:
+            UserError: there is neither.
+        """
+        spec = DATASETS[dataset]
+        if (folder := self.source_dir(dataset)) is not None:
+            return folder
+        if spec.demo_folder is None:
+            raise UserError(f"{spec.variable} is not set, and the demo world has no {dataset}; set it to a folder")
+        return self.shared.demo_world / spec.demo_folder
+
     def audio_dir_of(self, dataset: str) -> Path | None:
         """The user's folder with the dataset's audio, if there is one."""
-        return self.source_dir(dataset) if dataset in DATASETS_WITH_AUDIO else self.audio_dir
+        return self.source_dir(dataset) if DATASETS[dataset].holds_audio else self.audio_dir
 
     @property
     def audio_sources_in_order(self) -> tuple[str, ...]:
@@ -147,53 +172,37 @@ class Settings:
         return DatasetPaths(self.data_dir, dataset)
 
 
-def make_settings(
-    *,
-    data_dir: str = "data",
-    recipe: str = "demo",
-    datasets: str | None = None,
-    mpd_dir: str | None = None,
-    lfm_dir: str | None = None,
-    own_dir: str | None = None,
-    audio_dir: str | None = None,
-    audio_urls: str | None = None,
-    audio_sources: str | None = None,
-    audio_retry: str | None = None,
-    cookies_file: str | None = None,
-    paper_lists_dir: str | None = None,
-    spotify: str | None = None,
-    clap_pt: str | None = None,
-    mule: str | None = None,
-    mule_command: str | None = None,
-    jukebox: str | None = None,
-    jukebox_command: str | None = None,
-) -> Settings:
-    """Settings from plain strings, as the environment and the command line give them; empty strings count as absent.
+VARIABLES = {
+    setting_of(known).variable: known.name
+    for known in sorted(fields(Settings), key=lambda known: known.name not in ("data_dir", "recipe", "datasets"))
+}
+"""Environment variable: the setting that it stands for, by its argument of `make_settings`."""
+
+FOLDER_VARIABLES = (*(spec.variable for spec in DATASETS.values()), "LARP_AUDIO_DIR")
+"""Folders of raw files and audio, which grow while the pipeline watches them."""
+
+
+def make_settings(**options: str | None) -> Settings:
+    """Settings from plain strings by the name of the setting, as the command line gives them; empty strings count as
+    absent. Without any it is the demo world by the recipe `demo` in the folder `data`.
 
     Raises:
         UserError: an unknown recipe or dataset, or a dataset named without its folder.
     """
-    folders = {"mpd": _path(mpd_dir), "lfm": _path(lfm_dir), "own": _path(own_dir)}
-    configured = [name for name in DATASETS if folders[name]] or list(DEMO_DATASETS)
-    names = [name.strip() for name in datasets.split(",")] if datasets else configured
-    return Settings(
-        data_dir=Path(data_dir).expanduser().resolve(),
-        recipe=recipe_named(recipe),
-        datasets=tuple(name for name in dict.fromkeys(names) if name),
-        **{f"{name}_dir": folder for name, folder in folders.items()},
-        audio_dir=_path(audio_dir),
-        audio_urls=_path(audio_urls),
-        audio_sources=audio_sources or "",
-        audio_retry=audio_retry or "",
-        cookies_file=_path(cookies_file),
-        paper_lists_dir=_path(paper_lists_dir),
-        spotify=_switch("LARP_SPOTIFY", spotify),
-        clap_pt=_path_or_name(clap_pt),
-        mule=_path_or_name(mule),
-        mule_command=mule_command or "",
-        jukebox=_path_or_name(jukebox),
-        jukebox_command=jukebox_command or "",
-    )
+    return _settings({}, options)
+
+
+def _settings(environment: Mapping[str, str], options: Mapping[str, str | None]) -> Settings:
+    from larp_core.config.environment import read
+
+    given = read(environment, options)
+    configured = tuple(name for name in DATASETS if f"{name}_dir" in given)
+    unset: dict[str, Any] = {
+        "data_dir": Path("data").resolve(),
+        "recipe": DEMO,
+        "datasets": configured or DEMO_DATASETS,
+    }
+    return Settings(**unset | given)
 
 
 def settings_from(environment: Mapping[str, str] = os.environ, **options: str) -> Settings:
@@ -204,21 +213,11 @@ def settings_from(environment: Mapping[str, str] = os.environ, **options: str) -
     Raises:
         UserError: see `make_settings`; also a folder that isn't there, or a data folder that can't be written.
     """
-    given = {name: value for variable, name in VARIABLES.items() if (value := environment.get(variable))}
-    settings = make_settings(**(given | options))
+    from larp_core.config.environment import check_is_there
+
+    settings = _settings(environment, options)
     make_folder(settings.data_dir)
-    for variable in (*FOLDER_VARIABLES, "LARP_PAPER_LISTS_DIR"):
-        folder = getattr(settings, VARIABLES[variable])
-        if folder is None or folder.is_dir():
-            continue
-        if not (variable == "LARP_MPD_DIR" and folder.suffix == ".zip" and folder.is_file()):
-            raise UserError(f"{variable}: {folder} is not a folder; correct it, or unset {variable}")
-    for variable in FILE_VARIABLES:
-        file = getattr(settings, VARIABLES[variable])
-        if file is not None and not file.is_file():
-            raise UserError(f"{variable}: {file} is not a file; correct it, or unset {variable}")
-    for variable in WEIGHTS_VARIABLES:
-        _check_weights(variable, getattr(settings, VARIABLES[variable]))
+    check_is_there(settings)
     return settings
 
 
@@ -234,38 +233,3 @@ def spotify_credentials(environment: Mapping[str, str] = os.environ) -> SpotifyC
     """From `SPOTIPY_CLIENT_ID` and `SPOTIPY_CLIENT_SECRET`; None where one is missing, or holds what none can."""
     pair = [environment.get(f"SPOTIPY_CLIENT_{name}", "").strip() for name in ("ID", "SECRET")]
     return SpotifyCredentials(*pair) if all(value and value.isascii() for value in pair) else None
-
-
-def _switch(variable: str, value: str | None) -> bool:
-    """Raises UserError where it is neither on nor off."""
-    words = {"1": True, "true": True, "yes": True, "on": True, "": False, "0": False}
-    words |= {"false": False, "no": False, "off": False}
-    word = (value or "").strip().lower()
-    if word not in words:
-        raise UserError(f"{variable}: '{value}' is neither on nor off; make it 1 or 0")
-    return words[word]
-
-
-def _check_weights(variable: str, value: str) -> None:
-    """Raises UserError for a path that isn't there, or is neither a folder nor vectors; a hub name is tried later."""
-    path = Path(value)
-    if not value or path.is_dir() or (path.suffix in VECTOR_SUFFIXES and path.is_file()):
-        return
-    kinds = f"a folder, or vectors in {' or '.join(VECTOR_SUFFIXES)}"
-    if variable == "LARP_CLAP_PT" and not path.is_absolute():
-        return
-    raise UserError(f"{variable}: {value} is not {kinds}; correct it, or unset {variable}")
-
-
-def _path_or_name(value: str | None) -> str:
-    """An absolute path where the value looks like one (`/`, `.` or `~` first, or vectors' suffix, or is there), else
-    the hub name that it is."""
-    if not value:
-        return ""
-    path = Path(value).expanduser()
-    looks_like_a_path = value[0] in "/.~" or path.suffix in VECTOR_SUFFIXES or path.exists()
-    return str(path.resolve()) if looks_like_a_path else value
-
-
-def _path(value: str | None) -> Path | None:
-    return Path(value).expanduser().resolve() if value else None

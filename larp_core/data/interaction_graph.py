@@ -14,8 +14,8 @@ from typing import Any
 import duckdb
 
 from larp_core.config.paths import DatasetPaths
-from larp_core.graph.job import Job, Report
 from larp_core.runtime.files import atomic_path
+from larp_core.runtime.report import Report
 
 TABLES = ("playlists", "tracks", "interactions", "holdouts", "clips")
 NUM_EXAMPLES = 10
@@ -73,11 +73,11 @@ GROUP BY t.split ORDER BY tracks DESC, t.split
 """Under the split policy `paper_lists` this is how many of the authors' tracks have audio."""
 
 
-def build_graph(job: Job) -> Report:
+def build_graph(paths: DatasetPaths) -> Report:
     """Writes graph.duckdb beside its place and renames it, so that readers never meet a half-built file."""
-    with atomic_path(job.paths.graph) as partial:
+    with atomic_path(paths.graph) as partial:
         try:
-            return _build(job.paths, partial)
+            return _build(paths, partial)
         finally:
             partial.with_name(f"{partial.name}.wal").unlink(missing_ok=True)
 

@@ -1,26 +1,28 @@
 """Names of tracks, artists and albums for every track of the split, and where each one came from.
 
 `metadata.parquet` has the columns of `tracks.parquet`, null where nothing is known, and for each of `FIELDS` a column
-`<field>_from`: one of `SOURCE_NAMES`, `Spotify`, or null. What the dataset says always stays.
+`<field>_from`: the dataset's `origin`, `Spotify`, or null. What the dataset says always stays.
 """
 
 from __future__ import annotations
 
-import logging
 import re
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from larp_core.config import SpotifyConfig
+from larp_core.config.datasets import DATASETS
+from larp_core.config.paths import DatasetPaths
 from larp_core.config.settings import SpotifyCredentials, spotify_credentials
 from larp_core.data.readers.chunk import TRACK_SCHEMA
-from larp_core.graph.job import Job, Report
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import write_parquet
 from larp_core.runtime.pacing import Gate
+from larp_core.runtime.report import Report
 
 NUM_EXAMPLES = 10
-SOURCE_NAMES = {"mpd": "MPD slices", "lfm": "LFM-2b files", "own": "tags and playlists"}
 SPOTIFY = "Spotify"
 FIELDS = tuple(name for name in TRACK_SCHEMA if name != "track_uri")
 FILLED = ("track_name", "artist_name", "album_name", "duration_ms")
@@ -30,25 +32,30 @@ tracks of one artist apart."""
 SPOTIFY_ID = re.compile(r"[0-9A-Za-z]{22}")
 LEFT_KEY = "spotify_left"
 
-log = logging.getLogger(__name__)
 
+def build_metadata(
+    paths: DatasetPaths, spotify: SpotifyConfig | None = None, answers_dir: Path | None = None
+) -> Report:
+    """Writes `metadata.parquet`, from the dataset's files and, where it is to be asked, Spotify for what they lack.
 
-def build_metadata(job: Job) -> Report:
-    """Writes `metadata.parquet`, from the dataset's files and, where LARP_SPOTIFY is set, Spotify for what they lack.
+    Args:
+        spotify: how Spotify is asked; None where it isn't.
+        answers_dir: where its answers are kept; needed where it is asked.
 
     Raises:
         UserError: Spotify is to be asked, and its credentials are missing or refused.
     """
-    split = pl.read_parquet(job.paths.split_tracks, columns=["track_id"])
-    tracks = pl.read_parquet(job.paths.tracks).join(split, on="track_id", how="semi").sort("track_id")
-    origin = pl.lit(SOURCE_NAMES[job.dataset])
+    split = pl.read_parquet(paths.split_tracks, columns=["track_id"])
+    tracks = pl.read_parquet(paths.tracks).join(split, on="track_id", how="semi").sort("track_id")
+    origin = pl.lit(DATASETS[paths.dataset].origin)
     metadata = tracks.with_columns(_known(name) for name in FIELDS).with_columns(
         pl.when(pl.col(name).is_not_null()).then(origin).alias(f"{name}_from") for name in FIELDS
     )
     facts: dict[str, Any] = {}
-    if asks_spotify(job):
-        metadata, facts = _filled(job, metadata)
-    write_parquet(metadata, job.paths.metadata, {LEFT_KEY: str(facts.get("spotify_left", 0))})
+    if spotify is not None:
+        assert answers_dir is not None
+        metadata, facts = _filled(metadata, spotify, answers_dir)
+    write_parquet(metadata, paths.metadata, {LEFT_KEY: str(facts.get("spotify_left", 0))})
     facts |= {f"missing_{name}": metadata[name].null_count() for name in FIELDS}
     examples = metadata.head(NUM_EXAMPLES).select("track_uri", "track_name", "artist_name", "album_name", "duration_ms")
     tables = {"where the fields come from": _origins(metadata), "metadata": examples.to_dicts()}
@@ -61,25 +68,19 @@ def _known(name: str) -> pl.Expr:
     return pl.when(value > 0 if name == "duration_ms" else value.str.strip_chars() != "").then(value)
 
 
-def asks_spotify(job: Job) -> bool:
-    """Spotify knows nothing of the demo world: a setting meant for real data doesn't ask it."""
-    return job.settings.spotify and not job.settings.is_demo
-
-
-def has_tracks_to_look_up(job: Job) -> bool:
+def has_tracks_to_look_up(metadata: Path, asks_spotify: bool) -> bool:
     """Whether the last run left tracks that Spotify has yet to be asked for; False where there was none."""
-    if not asks_spotify(job) or not job.paths.metadata.exists():
+    if not asks_spotify or not metadata.exists():
         return False
-    return int(pl.read_parquet_metadata(job.paths.metadata).get(LEFT_KEY, "0")) > 0
+    return int(pl.read_parquet_metadata(metadata).get(LEFT_KEY, "0")) > 0
 
 
-def _filled(job: Job, metadata: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Any]]:
+def _filled(metadata: pl.DataFrame, config: SpotifyConfig, folder: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
     """The metadata with what Spotify knows in place of nulls, and what it took."""
     from larp_core.data.spotify.answers import SpotifyAnswers
     from larp_core.data.spotify.client import SpotifyClient
     from larp_core.data.spotify.lookup import Lookup
 
-    config, folder = job.recipe.spotify, job.settings.shared.spotify
     lacking = metadata.filter(pl.any_horizontal(pl.col(FILLED).is_null()))["track_uri"]
     wanted = [uri for uri in lacking if SPOTIFY_ID.fullmatch(uri)]
     gate = Gate(

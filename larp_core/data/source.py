@@ -2,60 +2,48 @@
 
 from __future__ import annotations
 
-import types
 from pathlib import Path
 from typing import Any
 
-from larp_core.config.settings import SOURCE_VARIABLES
-from larp_core.data.readers import lfm2b, mpd, own
+from larp_core.config.datasets import DATASETS, DatasetSpec
+from larp_core.config.paths import DatasetPaths
 from larp_core.data.readers.archive import RawFile, ZipMember
-from larp_core.graph.job import Job, Report
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import write_json
+from larp_core.runtime.report import Report
 
 NUM_EXAMPLES = 20
 
-READERS: dict[str, types.ModuleType] = {"mpd": mpd, "lfm": lfm2b, "own": own}
-"""Each reader has `LICENCE`, `CITATION`, `EXPECTED_FILES`, `find_files(source)`, which raises UserError
-where there are none, and `read_chunks(source, store, rejects, recipe)`, which yields `Chunk`s. Those that the demo
-world stands in for have `DEMO_FOLDER` too, the name of their folder in it."""
 
-READ_FROM_A_ZIP = (mpd,)
-
-
-def raw_folder(job: Job) -> Path:
-    """The folder, or the zip, that the dataset is read from: the user's, or the demo world's."""
-    folder = job.settings.source_dir(job.dataset)
-    return folder if folder else job.settings.shared.demo_world / READERS[job.dataset].DEMO_FOLDER
-
-
-def check_source(job: Job) -> Report:
+def check_source(folder: Path, paths: DatasetPaths, is_demo: bool) -> Report:
     """Lists the raw files and writes the manifest `source.json`: kind, folder, licence, and every file with its size.
 
     Of several files some may be unreadable: the manifest says why, and the reader goes by what it needs.
 
+    Args:
+        folder: what the dataset is read from: a folder, or a zip where it may be one.
+        is_demo: whether that is the demo world's.
+
     Raises:
         UserError: the folder is not there, is empty, holds no file of the right kind, or none that can be read.
     """
-    reader = READERS[job.dataset]
-    kind = "demo" if job.settings.is_demo else "real"
-    where = "LARP_DATA (the demo world)" if kind == "demo" else SOURCE_VARIABLES[job.dataset]
-    folder = raw_folder(job)
-    files = [_described(raw) for raw in _expected_files(reader, folder, where)]
+    spec = DATASETS[paths.dataset]
+    where = "LARP_DATA (the demo world)" if is_demo else spec.variable
+    files = [_described(raw) for raw in _expected_files(spec, folder, where)]
     if all(file["problem"] for file in files):
         raise UserError(
             f"{where}: cannot read {folder / files[0]['name']}: {files[0]['problem']}; "
             "replace the file or allow reading it"
         )
     manifest = {
-        "dataset": job.dataset,
-        "kind": kind,
+        "dataset": spec.name,
+        "kind": "demo" if is_demo else "real",
         "folder": str(folder),
-        "licence": "made by this pipeline" if kind == "demo" else reader.LICENCE,
-        "citation": "" if kind == "demo" else reader.CITATION,
+        "licence": "made by this pipeline" if is_demo else spec.licence,
+        "citation": "" if is_demo else spec.citation,
         "files": files,
     }
-    write_json(manifest, job.paths.source)
+    write_json(manifest, paths.source)
     facts = {key: value for key, value in manifest.items() if key != "files"}
     facts["num_bytes"] = sum(file["num_bytes"] for file in files)
     unreadable = [file for file in files if file["problem"]]
@@ -63,35 +51,35 @@ def check_source(job: Job) -> Report:
     return Report(num_rows=len(files), facts=facts, tables={title: rows for title, rows in tables.items() if rows})
 
 
-def _expected_files(reader: types.ModuleType, folder: Path, where: str) -> list[RawFile]:
+def _expected_files(spec: DatasetSpec, folder: Path, where: str) -> list[RawFile]:
     if not folder.exists():
-        raise UserError(f"{where}: the folder {folder} is not there; set it to the folder with {reader.EXPECTED_FILES}")
-    if reader in READ_FROM_A_ZIP and folder.suffix == ".zip" and folder.is_file():
-        return _found(reader, folder, where)
+        raise UserError(f"{where}: the folder {folder} is not there; set it to the folder with {spec.expected_files}")
+    if spec.may_be_zip and folder.suffix == ".zip" and folder.is_file():
+        return _found(spec, folder, where)
     if not folder.is_dir():
-        raise UserError(f"{where}: {folder} is a file; set it to the folder with {reader.EXPECTED_FILES}")
+        raise UserError(f"{where}: {folder} is a file; set it to the folder with {spec.expected_files}")
     try:
         empty = not any(folder.iterdir())
     except OSError as error:
         raise UserError(f"{where}: cannot list {folder}: {error.strerror}; allow reading it") from None
     if empty:
-        raise UserError(f"{where}: the folder {folder} is empty; put {reader.EXPECTED_FILES} there")
-    return _found(reader, folder, where)
+        raise UserError(f"{where}: the folder {folder} is empty; put {spec.expected_files} there")
+    return _found(spec, folder, where)
 
 
-def _found(reader: types.ModuleType, source: Path, where: str) -> list[RawFile]:
+def _found(spec: DatasetSpec, source: Path, where: str) -> list[RawFile]:
     try:
-        return list(reader.find_files(source))
+        return list(spec.reader_module.find_files(source))
     except UserError as error:
         children = sorted(source.iterdir()) if source.is_dir() else []
-        inside = [child for child in children if child.is_dir() and _holds_files(reader, child)]
+        inside = [child for child in children if child.is_dir() and _holds_files(spec, child)]
         hint = f"; set it to {inside[0]}, which does" if inside else ""
         raise UserError(f"{where}: {error}{hint}") from None
 
 
-def _holds_files(reader: types.ModuleType, folder: Path) -> bool:
+def _holds_files(spec: DatasetSpec, folder: Path) -> bool:
     try:
-        return bool(reader.find_files(folder))
+        return bool(spec.reader_module.find_files(folder))
     except (UserError, OSError):
         return False
 

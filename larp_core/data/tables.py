@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,16 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow.parquet
 
+from larp_core.config import IngestConfig
+from larp_core.config.datasets import DATASETS
 from larp_core.config.paths import DatasetPaths
 from larp_core.data.merge import Known, Merged, interaction_blocks, merge_chunks, track_blocks
 from larp_core.data.readers.chunk import TRACK_SCHEMA, Schema
 from larp_core.data.readers.parts import PartStore
 from larp_core.data.readers.rejects import Rejects
-from larp_core.data.source import READERS, raw_folder
-from larp_core.graph.job import Job, Report
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import atomic_path, hash_of, write_parquet
+from larp_core.runtime.report import Report
 
 NUM_EXAMPLES = 10
 INTERACTION_TABLE: Schema = {
@@ -31,20 +33,22 @@ INTERACTION_TABLE: Schema = {
 TRACK_TABLE: Schema = {"track_id": pl.Int32, **TRACK_SCHEMA}
 
 
-def build_tables(job: Job) -> Report:
+def build_tables(folder: Path, paths: DatasetPaths, config: IngestConfig) -> Report:
     """Reads the raw files that are new, merges them with what is known of the others, and writes the three tables.
 
     What the tables leave out stands in `rejects.parquet`.
 
+    Args:
+        folder: that of the raw files, or their zip.
+
     Raises:
         UserError: a file that is needed can't be read, nothing usable is in any of them, or the disk is full.
     """
-    paths, source = job.paths, raw_folder(job)
-    store = PartStore(paths.parts, hash_of(job.step.config(job)))
+    store = PartStore(paths.parts, hash_of({"ingest": asdict(config)}))
     before, known, rejects = store.digests(), _known_ids(paths), Rejects()
-    chunks = list(READERS[job.dataset].read_chunks(source, store, rejects, job.recipe))
+    chunks = list(DATASETS[paths.dataset].reader_module.read_chunks(folder, store, rejects, config))
     if not any(chunk.playlists.height for chunk in chunks):
-        _refuse(source, paths, rejects)
+        _refuse(folder, paths, rejects)
     merged = merge_chunks(chunks, known, rejects)
     num_before = _num_rows(paths.interactions) if known else 0
     sizes = write_tables(merged, paths)
@@ -71,12 +75,12 @@ def _known_ids(paths: DatasetPaths) -> Known | None:
     )
 
 
-def _refuse(source: Path, paths: DatasetPaths, rejects: Rejects) -> None:
+def _refuse(folder: Path, paths: DatasetPaths, rejects: Rejects) -> None:
     write_parquet(rejects.frame(), paths.rejects)
     rows = rejects.frame().head(NUM_EXAMPLES).iter_rows(named=True)
     reasons = "; ".join(f"{row['file']}: {row['num_rows']} {row['reason']}" for row in rows)
     raise UserError(
-        f"{source}: no playlist with a usable track ({reasons or 'the files hold none'}); "
+        f"{folder}: no playlist with a usable track ({reasons or 'the files hold none'}); "
         f"check the files, which {paths.rejects} lists"
     )
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from larp_core.config import WorldConfig
+from larp_core.demo.music import GENRES, MOODS, Album, Artist, DemoTrack, random_generator
+from larp_core.demo.synth import SYNTH_VERSION
 from larp_core.demo.words import ACCENTED_SYLLABLES, GENRE_WORDS, MOOD_WORDS, OTHER_WORDS, SYLLABLES
 
-GENRES = tuple(GENRE_WORDS)
-MOODS = tuple(MOOD_WORDS)
 CATALOGUE_VERSION = 2
 SECOND_GENRE_FRACTION = 0.3
 TRACKS_PER_ALBUM = 7
@@ -28,66 +28,11 @@ URI_LENGTH = 22
 
 
 @dataclass(frozen=True)
-class Artist:
-    """`genres` are played in this order of likelihood; the biases colour every track of the artist alike."""
-
-    uri: str
-    name: str
-    genres: tuple[int, ...]
-    mood: int
-    key: int
-    brightness: float
-    tempo_factor: float
-    timbre_seed: int
-
-
-@dataclass(frozen=True)
-class Album:
-    uri: str
-    name: str
-    artist: int
-    genre: int
-    mood: int
-
-
-@dataclass(frozen=True)
-class Track:
-    """One piece of music, all that its synthesis and its caption need.
-
-    Attributes:
-        index: position in `Catalogue.tracks`.
-        uri: bare, 22 base62 characters. It is a hash of all that shapes the audio, so equal uris mean equal files.
-        genre, mood, scene: the hidden truth, indices into GENRES, MOODS and the world's scenes.
-        artist, album: indices into the catalogue.
-        seconds: length of the audio.
-        seed: of everything random in the sound.
-    """
-
-    index: int
-    uri: str
-    name: str
-    genre: int
-    mood: int
-    scene: int
-    artist: Artist
-    artist_index: int
-    album: Album
-    album_index: int
-    seconds: float
-    seed: int
-
-
-@dataclass(frozen=True)
 class Catalogue:
     artists: tuple[Artist, ...]
     albums: tuple[Album, ...]
-    tracks: tuple[Track, ...]
+    tracks: tuple[DemoTrack, ...]
     scene_of_cell: tuple[tuple[int, ...], ...]
-
-
-def random_generator(*key: object) -> np.random.Generator:
-    """A generator that depends on `key` alone, so that no draw depends on the order of the others."""
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:16], "little"))
 
 
 def make_uri(*key: object) -> str:
@@ -107,7 +52,7 @@ def make_catalogue(config: WorldConfig) -> Catalogue:
     names = _Names(config)
     artists = tuple(_make_artist(config, names, index) for index in range(config.num_artists))
     albums: list[Album] = []
-    tracks: list[Track] = []
+    tracks: list[DemoTrack] = []
     for artist_index, num_tracks in enumerate(_tracks_per_artist(config)):
         _add_discography(config, names, artists[artist_index], artist_index, num_tracks, scene_of_cell, albums, tracks)
     return Catalogue(artists, tuple(albums), tuple(tracks), scene_of_cell)
@@ -155,7 +100,7 @@ def _add_discography(
     num_tracks: int,
     scene_of_cell: tuple[tuple[int, ...], ...],
     albums: list[Album],
-    tracks: list[Track],
+    tracks: list[DemoTrack],
 ) -> None:
     """Appends an artist's albums and their tracks."""
     for first in range(0, num_tracks, TRACKS_PER_ALBUM):
@@ -169,7 +114,7 @@ def _add_discography(
             track_mood = mood if rng.random() < 0.6 else int(rng.integers(len(MOODS)))
             index = len(tracks)
             tracks.append(
-                Track(
+                DemoTrack(
                     index=index,
                     uri=make_uri("track", audio_key(config), index),
                     name=names.track(rng, genre, track_mood),
@@ -188,8 +133,6 @@ def _add_discography(
 
 def audio_key(config: WorldConfig) -> tuple[object, ...]:
     """What the catalogue's audio files and their tags depend on; part of every track's uri."""
-    from larp_core.demo.synth import SYNTH_VERSION
-
     sizes = (config.num_tracks, config.num_artists, config.track_seconds, config.caption_noise)
     return (config.seed, *sizes, CATALOGUE_VERSION, SYNTH_VERSION)
 

@@ -16,8 +16,9 @@ from typing import Any
 
 import polars as pl
 
-from larp_core.demo.catalogue import Catalogue, Track, random_generator
+from larp_core.demo.catalogue import Catalogue
 from larp_core.demo.mp3 import duration_ms
+from larp_core.demo.music import DemoTrack, random_generator
 from larp_core.demo.playlists import Collection
 from larp_core.demo.words import COUNTRIES, PLAYLIST_WORDS
 from larp_core.runtime.files import atomic_path, write_text
@@ -73,7 +74,7 @@ def _mpd_playlist(catalogue: Catalogue, playlist: Collection, pid: int, seed: in
     return row
 
 
-def _mpd_track(track: Track, position: int) -> dict[str, Any]:
+def _mpd_track(track: DemoTrack, position: int) -> dict[str, Any]:
     return {
         "pos": position,
         "artist_name": track.artist.name,

@@ -15,7 +15,7 @@ import numpy as np
 from mutagen.id3 import ID3
 from mutagen.id3._frames import TALB, TIT2, TPE1
 
-from larp_core.demo.catalogue import Track
+from larp_core.demo.music import DemoTrack
 from larp_core.demo.synth import FRAME_SECONDS, MP3_FRAME_SAMPLES, MP3_SAMPLE_RATE_HZ, synthesise_loop
 from larp_core.runtime.files import atomic_path
 
@@ -27,7 +27,7 @@ WARM_UP_FRAMES = 6
 ENCODER_OPTIONS = {"reservoir": "0", "compression_level": "9"}
 
 
-def write_mp3(track: Track, path: Path) -> Path:
+def write_mp3(track: DemoTrack, path: Path) -> Path:
     """Synthesises a track and writes it with ID3 tags (title, artist, album), atomically."""
     frames = encode_loop(synthesise_loop(track))
     num_frames = num_mp3_frames(track)
@@ -37,12 +37,12 @@ def write_mp3(track: Track, path: Path) -> Path:
     return path
 
 
-def num_mp3_frames(track: Track) -> int:
+def num_mp3_frames(track: DemoTrack) -> int:
     """Frames of a track's file, at least `track.seconds` of audio."""
     return int(np.ceil(track.seconds / FRAME_SECONDS))
 
 
-def duration_ms(track: Track) -> int:
+def duration_ms(track: DemoTrack) -> int:
     """The exact length of a track's file, as its metadata tell it."""
     return round(num_mp3_frames(track) * FRAME_SECONDS * 1000)
 
@@ -75,7 +75,7 @@ def encode_loop(loop: np.ndarray) -> list[bytes]:
     return packets[WARM_UP_FRAMES : WARM_UP_FRAMES + num_frames]
 
 
-def _id3(track: Track) -> bytes:
+def _id3(track: DemoTrack) -> bytes:
     tags = ID3()
     tags.add(TIT2(encoding=3, text=[track.name]))
     tags.add(TPE1(encoding=3, text=[track.artist.name]))

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from larp_core.demo.catalogue import GENRES, MOODS, Catalogue, Track
+from larp_core.demo.catalogue import Catalogue
+from larp_core.demo.music import GENRES, MOODS, DemoTrack
 from larp_core.demo.synth import MP3_SAMPLE_RATE_HZ, synthesise
 from larp_core.runtime.files import atomic_path
 
@@ -31,7 +32,7 @@ def draw_spectrograms(catalogue: Catalogue, path: Path) -> Path:
     return path
 
 
-def _draw(axis: Any, track: Track) -> None:
+def _draw(axis: Any, track: DemoTrack) -> None:
     wave = synthesise(track, PICTURE_SECONDS, MP3_SAMPLE_RATE_HZ)
     axis.specgram(wave + 1e-6, NFFT=1024, Fs=MP3_SAMPLE_RATE_HZ / 1000, noverlap=512, vmin=-120, vmax=-20)
     axis.set_xticks(

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from larp_core.config import WorldConfig
-from larp_core.demo.catalogue import Catalogue, random_generator
+from larp_core.demo.catalogue import Catalogue
+from larp_core.demo.music import random_generator
 
 FRONT_CELL_WEIGHT = 1.6
 ANY_TRACK_WEIGHT = 0.004

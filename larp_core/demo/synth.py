@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from larp_core.demo.catalogue import GENRES, MOODS, Track, random_generator
 from larp_core.demo.instruments import MAX_HARMONICS, drum, note
+from larp_core.demo.music import GENRES, MOODS, DemoTrack, random_generator
 from larp_core.demo.styles import MOOD_SOUNDS, STYLES, MoodSound, Style, Voice
 
 SYNTH_VERSION = 1
@@ -47,7 +47,7 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LoopPlan:
     """What a track is going to sound like, all random choices but the notes made."""
 
     style: Style
@@ -65,13 +65,13 @@ class Plan:
         return self.bars * STEPS_PER_BAR
 
 
-def synthesise(track: Track, seconds: float, sample_rate_hz: int) -> np.ndarray:
+def synthesise(track: DemoTrack, seconds: float, sample_rate_hz: int) -> np.ndarray:
     """The first `seconds` of a track, float32 mono `[round(seconds * sample_rate_hz)]` within -1 to 1."""
     loop = synthesise_loop(track, sample_rate_hz)
     return np.resize(loop, round(seconds * sample_rate_hz))
 
 
-def synthesise_loop(track: Track, sample_rate_hz: int = MP3_SAMPLE_RATE_HZ) -> np.ndarray:
+def synthesise_loop(track: DemoTrack, sample_rate_hz: int = MP3_SAMPLE_RATE_HZ) -> np.ndarray:
     """The part that a track repeats, float32 mono, 4 to 12 s: a whole number of MP3 frames at MP3_SAMPLE_RATE_HZ."""
     plan = make_plan(track)
     rng = random_generator("notes", track.seed)
@@ -94,7 +94,7 @@ def synthesise_loop(track: Track, sample_rate_hz: int = MP3_SAMPLE_RATE_HZ) -> n
     return _master(mix, plan, rng, sample_rate_hz)
 
 
-def make_plan(track: Track) -> Plan:
+def make_plan(track: DemoTrack) -> LoopPlan:
     """Genre gives the instruments, mood bends tempo, brightness and dynamics, artist and track add their own bias."""
     style, mood = STYLES[GENRES[track.genre]], MOOD_SOUNDS[MOODS[track.mood]]
     rng = random_generator("plan", track.seed)
@@ -102,7 +102,7 @@ def make_plan(track: Track) -> Plan:
     bar_seconds = 4 * 60 / tempo_bpm
     bars = 4 if 4 * bar_seconds <= LONGEST_LOOP_SECONDS else 2
     jitter = rng.normal(0, 1, 6)
-    return Plan(
+    return LoopPlan(
         style=style,
         mood=mood,
         bars=bars,
@@ -125,7 +125,7 @@ def _smooth_number(target: float) -> int:
     return min(powers, key=lambda number: (abs(number - target), number))
 
 
-def _write_parts(plan: Plan, rng: np.random.Generator) -> tuple[list[Note], list[Note], list[Note]]:
+def _write_parts(plan: LoopPlan, rng: np.random.Generator) -> tuple[list[Note], list[Note], list[Note]]:
     """Chords, bass and lead of the loop."""
     scale = SCALES[plan.mood.minor]
     progressions = PROGRESSIONS[plan.mood.minor]
@@ -158,7 +158,7 @@ def _write_parts(plan: Plan, rng: np.random.Generator) -> tuple[list[Note], list
     return chords, bass, lead
 
 
-def _hits(plan: Plan, pattern: str) -> list[tuple[int, int, float]]:
+def _hits(plan: LoopPlan, pattern: str) -> list[tuple[int, int, float]]:
     """Step, steps until the next hit, and velocity, of a bar's pattern through the whole loop."""
     starts = [step for step in range(plan.steps) if pattern[step % STEPS_PER_BAR] != "."]
     ends = [*starts[1:], plan.steps + starts[0]]
@@ -168,14 +168,14 @@ def _hits(plan: Plan, pattern: str) -> list[tuple[int, int, float]]:
     ]
 
 
-def _swung(plan: Plan, step: int) -> float:
+def _swung(plan: LoopPlan, step: int) -> float:
     return step + (plan.style.swing if step % 4 == 2 else 0.0)
 
 
 class _Band:
     """Plays notes into a loop; what runs over its end comes in again at its start."""
 
-    def __init__(self, plan: Plan, sample_rate_hz: int) -> None:
+    def __init__(self, plan: LoopPlan, sample_rate_hz: int) -> None:
         self.plan = plan
         self.sample_rate_hz = sample_rate_hz
         self.num_samples = round(plan.num_frames * FRAME_SECONDS * sample_rate_hz)
@@ -210,7 +210,7 @@ class _Band:
         loop[: sound.size - head] += sound[head:]
 
 
-def _master(mix: np.ndarray, plan: Plan, rng: np.random.Generator, sample_rate_hz: int) -> np.ndarray:
+def _master(mix: np.ndarray, plan: LoopPlan, rng: np.random.Generator, sample_rate_hz: int) -> np.ndarray:
     """Reverb and brightness as one circular filter, then loudness and a soft limit."""
     frequency_hz = np.fft.rfftfreq(mix.size, 1 / sample_rate_hz)
     octaves = np.log2(np.clip(frequency_hz, 60, 14_000) / 1_000).astype(np.float32)

@@ -12,29 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from larp_core.config import WorldConfig
-from larp_core.demo.catalogue import GENRES, MOODS, Catalogue, Track, make_catalogue
+from larp_core.demo.catalogue import Catalogue, make_catalogue
 from larp_core.demo.formats import write_lfm2b, write_mpd
 from larp_core.demo.mp3 import duration_ms, write_mp3
+from larp_core.demo.music import GENRES, MOODS, DemoTrack
 from larp_core.demo.pictures import draw_spectrograms
 from larp_core.demo.playlists import Collection, make_listeners, make_playlists
-from larp_core.graph.job import Job, Report
 from larp_core.runtime.files import make_folder, write_json
 from larp_core.runtime.progress import progressing
+from larp_core.runtime.report import Report
 
 NUM_EXAMPLES = 10
 
 
-def build_demo_world(job: Job) -> Report:
-    """Writes `job.recipe.world` below `demo_world/`: `mpd/`, `lfm2b/`, `audio/`, `spectrograms.png` and `world.json`.
+def build_demo_world(config: WorldConfig, folder: Path) -> Report:
+    """Writes the world of `config` into a folder: `mpd/`, `lfm2b/`, `audio/`, `spectrograms.png` and `world.json`.
 
     `world.json` holds the hidden truth (genre, mood and scene of each track, scenes of each playlist). It is for tests
     and analysis; no other step reads it.
     """
-    return build_world(job.recipe.world, job.settings.shared.demo_world)
-
-
-def build_world(config: WorldConfig, folder: Path) -> Report:
-    """`build_demo_world` for any folder."""
     catalogue = make_catalogue(config)
     playlists, listeners = make_playlists(config, catalogue), make_listeners(config, catalogue)
     num_kept = _write_audio(catalogue, make_folder(folder / "audio"))
@@ -70,7 +66,7 @@ def _write_audio(catalogue: Catalogue, folder: Path) -> int:
     _remove_others(folder, {f"{track.uri}.mp3" for track in catalogue.tracks})
     missing = [track for track in catalogue.tracks if not (folder / f"{track.uri}.mp3").exists()]
 
-    def write(track: Track) -> Path:
+    def write(track: DemoTrack) -> Path:
         return write_mp3(track, folder / f"{track.uri}.mp3")
 
     with ThreadPoolExecutor(os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count()) as pool:

@@ -16,12 +16,11 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
 
 from larp_core.audio.mels.array import NUM_MELS, load_mels
-from larp_core.config.encoders import CATALOGUE, OUR_RATE_HZ
+from larp_core.config.encoders import OUR_RATE_HZ
 from larp_core.config.settings import VECTOR_SUFFIXES
-from larp_core.encoders.embedded import Embedded, WeightsNotFound
+from larp_core.encoders.embedded import Embedded, EncodingRequest, WeightsNotFound
 from larp_core.encoders.precomputed import embed_precomputed
 from larp_core.encoders.towers import state_sha256
-from larp_core.graph.job import Job
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import hash_file
 from larp_core.training.encode import encode_all, track_vectors
@@ -55,23 +54,22 @@ class PublishedClap(nn.Module):
         return nn.functional.normalize(found.float(), dim=-1)
 
 
-def embed_clap(job: Job, track_ids: np.ndarray) -> Embedded:
+def embed_clap(request: EncodingRequest, track_ids: np.ndarray) -> Embedded:
     """The mean of CLAP's clip and caption vectors, with both beside it.
 
     Raises:
         WeightsNotFound: none are named, or those that are can't be got.
         UserError: weights that are not those of an unfused 48 kHz CLAP with all its parts.
     """
-    encoder = CATALOGUE[job.encoder]
-    name = job.settings.clap_pt or job.recipe.encoders.clap_pt
+    paths, name = request.paths, request.weights or request.recipe.encoders.clap_pt
     if not name:
-        raise WeightsNotFound(encoder.missing)
-    if Path(name).suffix in VECTOR_SUFFIXES or any(Path(name).glob(f"{job.dataset}.*")):
-        return embed_precomputed(job, track_ids)
+        raise WeightsNotFound(request.encoder.missing)
+    if Path(name).suffix in VECTOR_SUFFIXES or any(Path(name).glob(f"{paths.dataset}.*")):
+        return embed_precomputed(request, track_ids)
     tokenizer, clap = load_clap(name)
     model: Any = PublishedClap(clap).to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    data = load_track_data(job.paths, track_ids, tokenizer, MAX_TOKENS, load_mels(job.paths))
-    features = encode_all(model, data, job.recipe.training.precision)
+    data = load_track_data(paths, track_ids, tokenizer, MAX_TOKENS, load_mels(paths))
+    features = encode_all(model, data, request.recipe.training.precision)
     seen = (features.has_audio | features.has_text).cpu().numpy()
     file = Path(name) / "model.safetensors"
     return Embedded(

@@ -27,11 +27,10 @@ from typing import IO
 import numpy as np
 import polars as pl
 
-from larp_core.config.encoders import CATALOGUE, Encoder
-from larp_core.encoders.embedded import Embedded, WeightsNotFound
-from larp_core.encoders.handed_clips import Clip, clips_of, hand_out
-from larp_core.encoders.precomputed import Vectors, embed_precomputed, read_vectors
-from larp_core.graph.job import Job
+from larp_core.config.encoders import Encoder
+from larp_core.encoders.embedded import Embedded, EncodingRequest, WeightsNotFound
+from larp_core.encoders.handed_clips import HandedClip, clips_of, hand_out
+from larp_core.encoders.precomputed import VectorFile, embed_precomputed, read_vectors
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import hash_of, make_folder, write_text
 
@@ -44,22 +43,21 @@ ERROR_LINES = 12
 PLACEHOLDERS = ("{clips_csv}", "{out_npy}", "{out_parquet}")
 
 
-def embed_elsewhere(job: Job, track_ids: np.ndarray) -> Embedded:
-    """The vectors of `job.encoder` from its file where one is named, else from its command.
+def embed_elsewhere(request: EncodingRequest, track_ids: np.ndarray) -> Embedded:
+    """The encoder's vectors from its file where one is named, else from its command.
 
     Raises:
         WeightsNotFound: neither is set.
         UserError: the command fails, takes too long, or writes what `read_vectors` refuses.
     """
-    encoder = CATALOGUE[job.encoder]
-    command = getattr(job.settings, encoder.command)
-    if getattr(job.settings, encoder.weights):
-        return embed_precomputed(job, track_ids)
-    if not command:
+    encoder, paths = request.encoder, request.paths
+    if request.weights:
+        return embed_precomputed(request, track_ids)
+    if not request.command:
         raise WeightsNotFound(encoder.missing)
-    clips = clips_of(job.paths, track_ids)
-    words = words_of(command, encoder)
-    parts = make_folder(job.paths.embedding_parts(encoder.name))
+    clips = clips_of(paths, track_ids)
+    words = words_of(request.command, encoder)
+    parts = make_folder(paths.embedding_parts(encoder.name))
     found = [_batch(encoder, words, batch, parts) for batch in _batches(clips)]
     present = np.concatenate([np.empty(0, bool), *(part.present for part in found)])
     ids = np.array([clip.track_id for clip in clips], dtype=np.int32)
@@ -98,11 +96,11 @@ def words_of(command: str, encoder: Encoder) -> list[str]:
     return words
 
 
-def _batches(clips: list[Clip]) -> list[list[Clip]]:
+def _batches(clips: list[HandedClip]) -> list[list[HandedClip]]:
     return [clips[start : start + CLIPS_A_BATCH] for start in range(0, len(clips), CLIPS_A_BATCH)]
 
 
-def _batch(encoder: Encoder, words: list[str], clips: list[Clip], parts: Path) -> Vectors:
+def _batch(encoder: Encoder, words: list[str], clips: list[HandedClip], parts: Path) -> VectorFile:
     """The vectors of some clips in their order: those that an earlier run has left, or new ones."""
     suffix = ".npy" if PLACEHOLDERS[1] in " ".join(words) else ".parquet"
     stamps = [[clip.track_uri, str(clip.path), clip.path.stat().st_mtime_ns] for clip in clips if clip.path.exists()]
@@ -127,7 +125,7 @@ def _batch(encoder: Encoder, words: list[str], clips: list[Clip], parts: Path) -
         raise
 
 
-def _in_order(encoder: Encoder, found: Vectors, clips: list[Clip], path: Path) -> Vectors:
+def _in_order(encoder: Encoder, found: VectorFile, clips: list[HandedClip], path: Path) -> VectorFile:
     """Raises UserError where the command left a clip out."""
     rows = {key: row for row, key in enumerate(found.keys.to_list())}
     keys = [clip.track_uri if found.key == "track_uri" else clip.track_id for clip in clips]
@@ -137,7 +135,7 @@ def _in_order(encoder: Encoder, found: Vectors, clips: list[Clip], path: Path) -
             "have it write a null vector for a clip that it can't encode"
         )
     order = np.array([rows[key] for key in keys])
-    return Vectors(found.key, found.keys[order.tolist()], found.vectors[order], found.present[order])
+    return VectorFile(found.key, found.keys[order.tolist()], found.vectors[order], found.present[order])
 
 
 def _filled(word: str, listed: Path, out: Path) -> str:

@@ -9,20 +9,19 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from larp_core.config.encoders import CATALOGUE, Encoder
-from larp_core.encoders.embedded import Embedded, WeightsNotFound
-from larp_core.graph.encoders import fuses_playlists
-from larp_core.graph.job import Job, Report
+from larp_core.config.encoders import Encoder, fuses_playlists
+from larp_core.config.paths import DatasetPaths
+from larp_core.config.recipes import Recipe
+from larp_core.encoders.embedded import Embedded, EncodingRequest, WeightsNotFound
+from larp_core.evaluation.vectors import MISSING
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import write_parquet
+from larp_core.runtime.report import Report
 
 logger = logging.getLogger(__name__)
 
-MISSING = "missing"
-"""The footer's key of a file without rows: why the encoder could not be run."""
 
-
-def embed_tracks(job: Job) -> Report:
+def embed_tracks(encoder: Encoder, paths: DatasetPaths, recipe: Recipe, weights: str = "", command: str = "") -> Report:
     """Writes `embeddings/<encoder>.parquet`: `track_id, vector`, and from two-tower models `audio_vector, text_vector`.
 
     Tracks that the encoder cannot see (no clip for an audio tower, say) have no row; those that it was asked for and
@@ -31,20 +30,23 @@ def embed_tracks(job: Job) -> Report:
     recipe asks for them, an encoder with a trained fusion writes held-out playlists beside, see
     `larp_core.encoders.playlists`.
 
+    Args:
+        weights, command: what the user has named for the encoder, see `EncodingRequest`.
+
     Raises:
         UserError: a vector that isn't finite, or whatever the encoder refuses.
     """
-    encoder = CATALOGUE[job.encoder]
     module, function = encoder.extractor.split(":")
-    track_ids = pl.read_parquet(job.paths.split_tracks)["track_id"].sort().to_numpy()
+    track_ids = pl.read_parquet(paths.split_tracks)["track_id"].sort().to_numpy()
+    request, path = EncodingRequest(encoder, paths, recipe, weights, command), paths.embeddings(encoder.name)
     try:
-        embedded: Embedded = getattr(importlib.import_module(module), function)(job, track_ids)
+        embedded: Embedded = getattr(importlib.import_module(module), function)(request, track_ids)
     except WeightsNotFound as error:
         logger.warning("%s", error)
-        return _write_missing(job, encoder, str(error))
+        return _write_missing(path, encoder, str(error))
     if not len(embedded.track_ids):
         what = " or ".join(["a clip"] * encoder.hears + ["a caption"] * encoder.reads)
-        return _write_missing(job, encoder, f"no track has {what}")
+        return _write_missing(path, encoder, f"no track has {what}")
     _check_finite(encoder, embedded)
     metadata = describe(encoder) | {
         "dimension": str(embedded.vectors.shape[1]),
@@ -52,11 +54,11 @@ def embed_tracks(job: Job) -> Report:
         "pretrained": str(embedded.pretrained).lower(),
         **embedded.notes,
     }
-    write_embedded(embedded, job.paths.embeddings(encoder.name), metadata)
-    if fuses_playlists(job):
+    write_embedded(embedded, path, metadata)
+    if fuses_playlists(encoder.name, recipe.evaluation):
         from larp_core.encoders.playlists import write_fused_playlists  # needs torch, which not every encoder does
 
-        write_fused_playlists(job, embedded)
+        write_fused_playlists(encoder.name, paths, embedded)
     without = len(track_ids) - len(embedded.track_ids)
     return Report(len(embedded.track_ids), facts={"num_tracks_without_vector": without, **metadata})
 
@@ -83,18 +85,16 @@ def describe(encoder: Encoder) -> dict[str, str]:
     }
 
 
-def _write_missing(job: Job, encoder: Encoder, why: str) -> Report:
+def _write_missing(path: Path, encoder: Encoder, why: str) -> Report:
     metadata = describe(encoder) | {"dimension": "", "weights_sha256": "", "pretrained": "false", MISSING: why}
     nothing = pl.DataFrame({"track_id": _ids(np.empty(0)), "vector": pl.Series(dtype=pl.List(pl.Float32))})
-    write_parquet(nothing, job.paths.embeddings(encoder.name), metadata)
+    write_parquet(nothing, path, metadata)
     return Report(0, facts=metadata)
 
 
-def has_missing_weights(job: Job) -> bool:
-    """Whether weights that the user or the recipe has named were not found last time; a hub may answer now."""
-    encoder, path = CATALOGUE[job.encoder], job.paths.embeddings(job.encoder)
-    named = [getattr(job.settings, name) for name in (encoder.weights, encoder.command) if name]
-    is_named = any(named) or bool(encoder.weights and getattr(job.recipe.encoders, encoder.weights, None))
+def has_missing_weights(path: Path, is_named: bool) -> bool:
+    """Whether weights that the user or the recipe has named (`is_named`) were not found last time, when the embeddings
+    at `path` were written; a hub may answer now."""
     return is_named and path.exists() and MISSING in pl.read_parquet_metadata(path)
 
 

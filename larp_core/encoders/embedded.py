@@ -1,4 +1,4 @@
-"""What an encoder gives back, or says where it has nothing to work with."""
+"""What an encoder is asked, and what it gives back, or says where it has nothing to work with."""
 
 from __future__ import annotations
 
@@ -7,9 +7,29 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from larp_core.config.encoders import Encoder
+from larp_core.config.paths import DatasetPaths
+from larp_core.config.recipes import Recipe
+
 
 class WeightsNotFound(Exception):
     """No weights to encode with: the encoder's rows stay empty, with this line, and nothing else stops."""
+
+
+@dataclass(frozen=True)
+class EncodingRequest:
+    """An encoder's dataset, recipe, and what the user has named for it.
+
+    Attributes:
+        weights: a hub name, folder or file; empty where none is named.
+        command: of an environment of its own; empty where none is named.
+    """
+
+    encoder: Encoder
+    paths: DatasetPaths
+    recipe: Recipe
+    weights: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True)

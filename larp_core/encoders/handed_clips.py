@@ -22,7 +22,7 @@ from larp_core.runtime.files import make_folder
 
 
 @dataclass(frozen=True)
-class Clip:
+class HandedClip:
     """One track's clip of ours: 48 kHz, mono."""
 
     track_id: int
@@ -30,13 +30,13 @@ class Clip:
     path: Path
 
 
-def clips_of(paths: DatasetPaths, track_ids: np.ndarray) -> list[Clip]:
+def clips_of(paths: DatasetPaths, track_ids: np.ndarray) -> list[HandedClip]:
     """The clips of those of `track_ids` that have one, by ascending id; of a track with several its first."""
     names = pl.read_parquet(paths.tracks, columns=["track_id", "track_uri"])
     rows = first_good(pl.read_parquet(paths.clips))
     rows = rows.filter((pl.col("status") == OK) & pl.col("track_id").is_in(track_ids.tolist()))
     rows = rows.join(names, on="track_id").sort("track_id").select("track_id", "track_uri", "path")
-    return [Clip(track_id, uri, paths.root / path) for track_id, uri, path in rows.iter_rows()]
+    return [HandedClip(track_id, uri, paths.root / path) for track_id, uri, path in rows.iter_rows()]
 
 
 def read_at_rate(path: Path, rate_hz: int) -> np.ndarray:
@@ -56,7 +56,7 @@ def read_at_rate(path: Path, rate_hz: int) -> np.ndarray:
     return mono if rate_hz == OUR_RATE_HZ else soxr.resample(mono, OUR_RATE_HZ, rate_hz, quality="VHQ")
 
 
-def hand_out(clips: list[Clip], rate_hz: int, folder: Path) -> Path:
+def hand_out(clips: list[HandedClip], rate_hz: int, folder: Path) -> Path:
     """Writes the clips at `rate_hz` below `folder` and the CSV that lists them; the CSV's path.
 
     Columns: `track_uri`, `path` (absolute), `sample_rate_hz`, `num_samples`.

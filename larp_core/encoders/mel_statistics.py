@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from larp_core.encoders.embedded import Embedded
-from larp_core.graph.job import Job
+from larp_core.encoders.embedded import Embedded, EncodingRequest
 
 SMALLEST_DEVIATION = 1e-6
 
 
-def embed_mel_statistics(job: Job, track_ids: np.ndarray) -> Embedded:
+def embed_mel_statistics(request: EncodingRequest, track_ids: np.ndarray) -> Embedded:
     """128 numbers a track with a clip: 64 means and 64 deviations in dB, in units of the train split's spread.
 
     Those of a track with several clips are the means of its clips' numbers.
     """
-    rows = pl.read_parquet(job.paths.mel_rows).join(pl.read_parquet(job.paths.split_tracks), on="track_id")
+    paths = request.paths
+    rows = pl.read_parquet(paths.mel_rows).join(pl.read_parquet(paths.split_tracks), on="track_id")
     rows = rows.filter(pl.col("track_id").is_in(track_ids)).sort("track_id", "row")
-    mels = np.load(job.paths.mels, mmap_mode="r" if rows.height else None)
+    mels = np.load(paths.mels, mmap_mode="r" if rows.height else None)
     statistics = np.empty((rows.height, 128), dtype=np.float32)
     for index, row in enumerate(rows["row"]):
         mel = mels[row].astype(np.float32)

@@ -15,7 +15,6 @@ import torch
 
 from larp_core.config.paths import DatasetPaths
 from larp_core.encoders.embedded import Embedded
-from larp_core.graph.job import Job
 from larp_core.losses.encoded import Features
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.runtime.files import write_parquet
@@ -23,15 +22,15 @@ from larp_core.runtime.files import write_parquet
 PLAYLISTS_AT_ONCE = 256
 
 
-def write_fused_playlists(job: Job, embedded: Embedded) -> None:
+def write_fused_playlists(encoder: str, paths: DatasetPaths, embedded: Embedded) -> None:
     """`embeddings/<encoder>_playlists.parquet`: `playlist_id, vector` of the validation and test playlists that have a
     seed with a vector."""
-    model = LarpModel.from_pretrained(job.paths.model(job.encoder)).eval()
-    held_out = held_out_playlists(job.paths)
+    model = LarpModel.from_pretrained(paths.model(encoder)).eval()
+    held_out = held_out_playlists(paths)
     vectors, known = fuse_playlists(model, embedded, [ids.to_numpy() for ids in held_out["seeds"]])
     column = pl.Series(vectors, dtype=pl.Array(pl.Float32, vectors.shape[1])).arr.to_list()
     frame = held_out.select("playlist_id").with_columns(vector=column).filter(pl.Series(known))
-    write_parquet(frame, job.paths.playlist_embeddings(job.encoder), {"weights_sha256": embedded.weights_sha256})
+    write_parquet(frame, paths.playlist_embeddings(encoder), {"weights_sha256": embedded.weights_sha256})
 
 
 @torch.inference_mode()

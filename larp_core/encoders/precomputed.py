@@ -1,4 +1,4 @@
-"""Vectors made elsewhere, read from a file of the user's: checked for coverage, width, numbers and sample rate.
+"""VectorFile made elsewhere, read from a file of the user's: checked for coverage, width, numbers and sample rate.
 
 A setting such as `LARP_MULE` names a file, or a folder with one for each dataset (`mpd.parquet`, `lfm.npy`):
 
@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from larp_core.config.encoders import CATALOGUE, Encoder
+from larp_core.config.encoders import Encoder
+from larp_core.config.paths import DatasetPaths
 from larp_core.config.settings import VECTOR_SUFFIXES
-from larp_core.encoders.embedded import Embedded, WeightsNotFound
-from larp_core.graph.job import Job
+from larp_core.encoders.embedded import Embedded, EncodingRequest, WeightsNotFound
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import hash_file
 
@@ -28,7 +28,7 @@ URI_PREFIX = "spotify:track:"
 
 
 @dataclass(frozen=True)
-class Vectors:
+class VectorFile:
     """A file's rows: `keys` are `track_uri`s or `track_id`s, by `key`; `vectors` float32 [N, D]; `present` bool [N]."""
 
     key: str
@@ -37,19 +37,18 @@ class Vectors:
     present: np.ndarray
 
 
-def embed_precomputed(job: Job, track_ids: np.ndarray) -> Embedded:
-    """The vectors of `job.encoder` from the file that its setting names.
+def embed_precomputed(request: EncodingRequest, track_ids: np.ndarray) -> Embedded:
+    """The encoder's vectors from the file that its setting names.
 
     Raises:
         WeightsNotFound: no setting names one.
         UserError: a file that is refused; see `read_vectors` and `match_tracks`.
     """
-    encoder = CATALOGUE[job.encoder]
-    named = getattr(job.settings, encoder.weights)
-    if not named:
+    encoder, paths = request.encoder, request.paths
+    if not request.weights:
         raise WeightsNotFound(encoder.missing)
-    path = vectors_file(Path(named), job.dataset, encoder)
-    return match_tracks(job, encoder, read_vectors(path, encoder), path, track_ids)
+    path = vectors_file(Path(request.weights), paths.dataset, encoder)
+    return match_tracks(paths, encoder, read_vectors(path, encoder), path, track_ids)
 
 
 def vectors_file(path: Path, dataset: str, encoder: Encoder) -> Path:
@@ -67,7 +66,7 @@ def vectors_file(path: Path, dataset: str, encoder: Encoder) -> Path:
     return found[0]
 
 
-def read_vectors(path: Path, encoder: Encoder) -> Vectors:
+def read_vectors(path: Path, encoder: Encoder) -> VectorFile:
     """A file's rows.
 
     Raises:
@@ -94,7 +93,9 @@ def read_vectors(path: Path, encoder: Encoder) -> Vectors:
     return found
 
 
-def match_tracks(job: Job, encoder: Encoder, found: Vectors, path: Path, track_ids: np.ndarray) -> Embedded:
+def match_tracks(
+    paths: DatasetPaths, encoder: Encoder, found: VectorFile, path: Path, track_ids: np.ndarray
+) -> Embedded:
     """The rows of the tracks asked for; every track that has a clip here must be among them, if only with a null.
 
     Raises:
@@ -102,17 +103,17 @@ def match_tracks(job: Job, encoder: Encoder, found: Vectors, path: Path, track_i
     """
     tracks = pl.DataFrame({"track_id": track_ids}, schema={"track_id": pl.Int32})
     if found.key == "track_uri":
-        names = pl.read_parquet(job.paths.tracks, columns=["track_id", "track_uri"])
+        names = pl.read_parquet(paths.tracks, columns=["track_id", "track_uri"])
         tracks = tracks.join(names, on="track_id", how="left", maintain_order="left")
     rows = pl.DataFrame({found.key: found.keys, "row": np.arange(len(found.keys))})
     tracks = tracks.join(rows, on=found.key, how="left", maintain_order="left")
-    heard = pl.read_parquet(job.paths.mel_rows)["track_id"]
+    heard = pl.read_parquet(paths.mel_rows)["track_id"]
     lacking = tracks.filter(pl.col("row").is_null() & pl.col("track_id").is_in(heard.implode()))
     if lacking.height or tracks["row"].null_count() == tracks.height:
         lacking = lacking if lacking.height else tracks
         some = ", ".join(str(key) for key in lacking[found.key].head(3))
         raise UserError(
-            f"{path}: column {found.key} lacks {lacking.height} of {job.dataset}'s {tracks.height} tracks, such as "
+            f"{path}: column {found.key} lacks {lacking.height} of {paths.dataset}'s {tracks.height} tracks, such as "
             f"{some}; add them, with a null vector where {encoder.title} can't encode one"
         )
     tracks = tracks.drop_nulls("row")
@@ -128,7 +129,7 @@ def match_tracks(job: Job, encoder: Encoder, found: Vectors, path: Path, track_i
     )
 
 
-def _read_npy(path: Path) -> Vectors:
+def _read_npy(path: Path) -> VectorFile:
     names = path.with_suffix(".csv")
     if not names.is_file():
         raise UserError(
@@ -147,10 +148,10 @@ def _read_npy(path: Path) -> Vectors:
             f"be floats [{keys.height}, D] or [{keys.height}, slices, D]"
         )
     flat = vectors.reshape(len(vectors), int(np.prod(vectors.shape[1:]))).astype(np.float32)
-    return Vectors("track_uri", _bare(keys["track_uri"]), flat, np.ones(len(flat), dtype=bool))
+    return VectorFile("track_uri", _bare(keys["track_uri"]), flat, np.ones(len(flat), dtype=bool))
 
 
-def _read_parquet(path: Path, encoder: Encoder) -> Vectors:
+def _read_parquet(path: Path, encoder: Encoder) -> VectorFile:
     try:
         frame, metadata = pl.read_parquet(path), pl.read_parquet_metadata(path)
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -169,7 +170,7 @@ def _read_parquet(path: Path, encoder: Encoder) -> Vectors:
     flat = _flat(path, frame["vector"].drop_nulls())
     vectors = np.zeros((frame.height, flat.shape[1]), np.float32)
     vectors[present.to_numpy()] = flat
-    return Vectors(key, keys, vectors, present.to_numpy())
+    return VectorFile(key, keys, vectors, present.to_numpy())
 
 
 def _flat(path: Path, vectors: pl.Series) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,7 @@ from transformers import AutoTokenizer
 
 from larp_core.audio.mels.array import load_mels
 from larp_core.config.paths import DatasetPaths
-from larp_core.encoders.embedded import Embedded
-from larp_core.graph.job import Job
+from larp_core.encoders.embedded import Embedded, EncodingRequest
 from larp_core.model.audio_towers import TITLES
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
@@ -24,12 +24,13 @@ from larp_core.training.stages import on_best_device
 from larp_core.training.track_data import TrackData, load_captions, load_track_data
 
 
-def embed_two_towers(job: Job, track_ids: np.ndarray) -> Embedded:
+def embed_two_towers(request: EncodingRequest, track_ids: np.ndarray) -> Embedded:
     """e = mean(a, t) from `models/<encoder>/` (paper, equation 11), with a and t beside it.
 
     `encode_all` says what a is where a track has several clips.
     """
-    return embed_with(job.paths.model(job.encoder), job.paths, track_ids, job.recipe.training.precision)
+    folder = request.paths.model(request.encoder.name)
+    return embed_with(folder, request.paths, track_ids, request.recipe.training.precision)
 
 
 def embed_with(folder: Path, paths: DatasetPaths, track_ids: np.ndarray, precision: str) -> Embedded:
@@ -51,35 +52,38 @@ def embed_with(folder: Path, paths: DatasetPaths, track_ids: np.ndarray, precisi
     )
 
 
-def embed_text_tower(job: Job, track_ids: np.ndarray) -> Embedded:
+def embed_text_tower(request: EncodingRequest, track_ids: np.ndarray) -> Embedded:
     """BERT's CLS vector [768 at full size]: the weights that training here starts from."""
-    model, data = _starting_point(job, track_ids)
+    model, data = _starting_point(request, track_ids)
     seen = data.has_text.numpy()
-    vectors = _pooled(job, model, np.flatnonzero(seen), lambda positions: _latent_of_captions(model, data, positions))
-    return Embedded(track_ids[seen], vectors, state_sha256(model), bool(job.recipe.model.text.pretrained))
+    precision = request.recipe.training.precision
+    tower = functools.partial(_latent_of_captions, model, data)
+    vectors = _pooled(model, np.flatnonzero(seen), tower, precision)
+    return Embedded(track_ids[seen], vectors, state_sha256(model), bool(request.recipe.model.text.pretrained))
 
 
-def embed_audio_tower(job: Job, track_ids: np.ndarray) -> Embedded:
+def embed_audio_tower(request: EncodingRequest, track_ids: np.ndarray) -> Embedded:
     """HTS-AT's pooled latent [768 at full size], the mean over a track's clips: the weights that training here starts
     from."""
-    model, data = _starting_point(job, track_ids)
+    model, data = _starting_point(request, track_ids)
     seen = data.mel_rows >= 0
-    vectors = _pooled(job, model, np.flatnonzero(seen), lambda positions: _mean_latent(model, data, positions))
+    precision = request.recipe.training.precision
+    vectors = _pooled(model, np.flatnonzero(seen), functools.partial(_mean_latent, model, data), precision)
     return Embedded(
         track_ids[seen],
         vectors,
         state_sha256(model),
-        bool(job.recipe.model.audio.pretrained),
+        bool(request.recipe.model.audio.pretrained),
         notes={"audio_tower": TITLES[model.config.audio_config.model_type]},
     )
 
 
-def _starting_point(job: Job, track_ids: np.ndarray) -> tuple[LarpModel, TrackData]:
+def _starting_point(request: EncodingRequest, track_ids: np.ndarray) -> tuple[LarpModel, TrackData]:
     """The model as stage 1 finds it: same recipe, vocabulary and seed."""
-    recipe = job.recipe
-    tokenizer = make_tokenizer(recipe.model.text, load_captions(job.paths, "train")["caption"].to_list())
+    recipe, paths = request.recipe, request.paths
+    tokenizer = make_tokenizer(recipe.model.text, load_captions(paths, "train")["caption"].to_list())
     model = on_best_device(build_model(recipe.model, len(tokenizer), recipe.training.seed)).eval()
-    data = load_track_data(job.paths, track_ids, tokenizer, recipe.model.text.max_tokens, load_mels(job.paths))
+    data = load_track_data(paths, track_ids, tokenizer, recipe.model.text.max_tokens, load_mels(paths))
     return model, data
 
 
@@ -99,10 +103,12 @@ def _mean_latent(model: LarpModel, data: TrackData, positions: np.ndarray) -> Te
     return latents / num_clips
 
 
-def _pooled(job: Job, model: LarpModel, positions: np.ndarray, tower: Callable[[np.ndarray], Tensor]) -> np.ndarray:
+def _pooled(
+    model: LarpModel, positions: np.ndarray, tower: Callable[[np.ndarray], Tensor], precision: str
+) -> np.ndarray:
     """What a tower gives for the tracks at `positions`, a batch at a time; float32 [N, D]."""
     parts = []
-    with torch.inference_mode(), autocast(model.device, job.recipe.training.precision):
+    with torch.inference_mode(), autocast(model.device, precision):
         for start in range(0, max(1, len(positions)), INFERENCE_BATCH):
             chunk = positions[start : start + INFERENCE_BATCH]
             if len(chunk):

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from larp_core.config.paths import DatasetPaths
-from larp_core.evaluation.ranking import hash_order
 from larp_core.runtime.errors import UserError
+from larp_core.runtime.hashing import hash_ids
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,11 @@ class Holdouts:
     def num_candidates(self) -> np.ndarray:
         """int64 [P]: tracks that a playlist's targets compete with, themselves included."""
         return len(self.candidates) - np.array([len(s) for s in self.seeds], np.int64)
+
+
+def hash_order(track_ids: np.ndarray) -> np.ndarray:
+    """Track ids sorted by a hash of theirs, whatever order they come in."""
+    return track_ids[np.lexsort((track_ids, hash_ids(map(str, track_ids.tolist()), 0, "ties in a ranking")))]
 
 
 def load_holdouts(paths: DatasetPaths, split: Literal["valid", "test"]) -> Holdouts:

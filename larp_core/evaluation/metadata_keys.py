@@ -1,4 +1,4 @@
-"""Which tracks are by the same artist, or from the same album."""
+"""Which tracks are by the same artist, or from the same album, and how known an artist is from train playlists."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from larp_core.config.paths import DatasetPaths
+from larp_core.evaluation.split_statistics import playlist_members
 
 NO_KEY = -1
 
@@ -30,6 +31,23 @@ def track_keys(paths: DatasetPaths, track_ids: np.ndarray) -> tuple[np.ndarray, 
         artists.append(artist)
         albums.append(album if album is None or row["album_uri"] else (artist, album))
     return _codes(artists), _codes(albums)
+
+
+def artist_popularity(paths: DatasetPaths, track_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Artists and albums of tracks (codes int64 [N], -1 unknown), in how many train playlists each track's artist
+    stands (int64 [N], 0 where unknown), and the number of train playlists."""
+    train = playlist_members(paths).filter(pl.col("split") == "train")
+    train_tracks = train["track_id"].unique().sort().to_numpy()
+    artists, albums = track_keys(paths, np.concatenate([track_ids, train_tracks]))
+    own, of_train = artists[: len(track_ids)], artists[len(track_ids) :]
+    heard = train.select("playlist_id", "track_id").join(
+        pl.DataFrame({"track_id": train_tracks, "artist": of_train}), on="track_id"
+    )
+    counts = heard.filter(pl.col("artist") != NO_KEY).unique(["playlist_id", "artist"]).group_by("artist").len()
+    table = np.zeros(int(artists.max(initial=0)) + 1, np.int64)
+    table[counts["artist"].to_numpy()] = counts["len"].to_numpy()
+    popularity = np.where(own == NO_KEY, 0, table[own])
+    return own, albums[: len(track_ids)], popularity, train["playlist_id"].n_unique()
 
 
 def _key(uri: str | None, name: str | None) -> tuple[str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from larp_core.config.datasets import DATASETS
 from larp_core.config.encoders import CATALOGUE
 from larp_core.config.settings import Settings
 
@@ -28,8 +29,6 @@ HYBRID_ENCODERS = ("larp_ttc", "larp_tpc", "larp_tpc_fusion")
 """Encoders whose vectors are combined with the metadata."""
 HYBRID_ALONE = "hybrid: metadata alone"
 
-DATASET_TITLES = {"mpd": "Million Playlist Dataset", "lfm": "LFM-2b", "own": "Own music"}
-
 
 def row_name(encoder: str, *, pretrained: bool) -> str:
     """Display name; a backbone without pretrained weights is called untrained."""
@@ -43,5 +42,5 @@ def hybrid_row(encoder: str) -> str:
 
 def dataset_title(settings: Settings, dataset: str) -> str:
     """What the figures were measured on: the demo world is never passed off as the dataset whose format it borrows."""
-    title = DATASET_TITLES[dataset]
+    title = DATASETS[dataset].title
     return f"Demo world in the {title}'s format ({dataset})" if settings.is_demo else f"{title} ({dataset})"

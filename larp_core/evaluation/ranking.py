@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from larp_core.runtime.hashing import hash_ids
-
-if TYPE_CHECKING:  # holdouts know their candidates' order, which is defined here
-    from larp_core.evaluation.holdouts import Holdouts
+from larp_core.evaluation.holdouts import Holdouts
 
 CHUNK_CELLS = 4_000_000
 CHUNK_PLAYLISTS = 256
@@ -21,11 +17,6 @@ TABLE_SHARE = 16
 ScoreChunk = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 """`score(rows [S], columns [S], num_rows) -> [num_rows, N]`: the seeds of a few playlists as pairs of playlist row
 (ascending) and candidate column, in; every candidate's score, higher is better, out."""
-
-
-def hash_order(track_ids: np.ndarray) -> np.ndarray:
-    """Track ids sorted by a hash of theirs, whatever order they come in."""
-    return track_ids[np.lexsort((track_ids, hash_ids(map(str, track_ids.tolist()), 0, "ties in a ranking")))]
 
 
 def rows_of(track_ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:

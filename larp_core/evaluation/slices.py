@@ -12,11 +12,11 @@ import polars as pl
 
 from larp_core.config.paths import DatasetPaths
 from larp_core.evaluation.holdouts import Holdouts
+from larp_core.evaluation.metadata_keys import artist_popularity
 from larp_core.evaluation.metrics import evaluate_ranking
 from larp_core.evaluation.ranking import NO_TRACK, rows_of
 from larp_core.evaluation.recommenders.recommender import Ranker
 from larp_core.evaluation.split_statistics import playlist_homogeneity, playlist_members
-from larp_core.report.ranked_rows import artist_popularity
 from larp_core.runtime.hashing import hash_ids
 
 HOMOGENEITY, ARTIST, AUDIO, SEEDS = "homogeneity", "artist in train", "audio", "seeds shown"

@@ -10,8 +10,7 @@ import polars as pl
 from larp_core.config.paths import DatasetPaths
 from larp_core.evaluation.ranking import rows_of
 from larp_core.evaluation.split_statistics import playlist_members
-from larp_core.evaluation.vectors import load_vectors
-from larp_core.report.score_table import MISSING
+from larp_core.evaluation.vectors import MISSING, load_vectors
 from larp_core.runtime.errors import UserError
 
 TRAIN, SEED, TARGET = "train", "seed", "target"

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from larp_core.graph.job import Job, Report, external_signature
+from larp_core.graph.job import Job, external_signature
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import hash_file, hash_of, read_json, stat_signature, write_json
+from larp_core.runtime.locks import held
+from larp_core.runtime.report import Report
 
 FILES_OF_A_REPORT = ("pictures", "notebooks")
 
@@ -31,7 +33,7 @@ class Finished:
 def finished(job: Job) -> Finished | None:
     """The recorded run of `job`, if its inputs, settings and outputs are still the same; else None."""
     stamp = _read_stamp(job.stamp)
-    if stamp is None or stamp["fingerprint"] != fingerprint(job) or job.step.again(job):
+    if stamp is None or stamp["fingerprint"] != fingerprint(job) or job.is_due_again():
         return None
     outputs = {_relative(job, path): path for path in job.outputs}
     if not all(_unchanged(path, stamp["outputs"].get(name)) for name, path in outputs.items()):
@@ -44,13 +46,18 @@ def finished(job: Job) -> Finished | None:
 
 
 def run(job: Job) -> Finished:
-    """Runs `job`, or reuses its recorded run.
+    """Runs `job`, or reuses its recorded run. While another process runs it, this one waits, and reuses what that did.
 
     Raises:
         UserError: an upstream step has not been run, or the step's own input is bad.
     """
     if (done := finished(job)) is not None:
         return done
+    with held(job.lock, job.name):
+        return finished(job) or _run(job)
+
+
+def _run(job: Job) -> Finished:
     key = fingerprint(job)
     job.stamp.unlink(missing_ok=True)
     started = time.monotonic()
@@ -87,9 +94,9 @@ def upstream_digests(job: Job) -> dict[str, str]:
     """What each upstream step has written, by asset key. Raises UserError where one has not been run."""
     digests = {}
     for parent in job.upstream():
-        name, stamp = "/".join(parent.key), _read_stamp(parent.stamp)
+        name, stamp = parent.name, _read_stamp(parent.stamp)
         if stamp is None:
-            raise UserError(f"{'/'.join(job.key)} needs {name}, which has not been made yet; materialize {name} first")
+            raise UserError(f"{job.name} needs {name}, which has not been made yet; materialize {name} first")
         digests[name] = stamp["digest"]
     return digests
 

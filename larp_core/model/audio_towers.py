@@ -40,34 +40,34 @@ class AstTower(nn.Module):
         return self.ast(input_values=mels)
 
 
-def tower_config(recipe: AudioTowerConfig) -> TowerConfig:
+def tower_config(config: AudioTowerConfig) -> TowerConfig:
     """What a recipe asks for; see `AudioTowerConfig` for how its fields are read."""
-    if recipe.architecture == "pann":
-        return Cnn14Config(width=recipe.width, block_dropout=recipe.dropout, vector_dropout=recipe.dropout)
-    if recipe.architecture == "ast":
+    if config.architecture == "pann":
+        return Cnn14Config(width=config.width, block_dropout=config.dropout, vector_dropout=config.dropout)
+    if config.architecture == "ast":
         return ASTConfig(
-            hidden_size=recipe.width,
-            num_hidden_layers=sum(recipe.depths),
-            num_attention_heads=recipe.heads[0],
-            intermediate_size=4 * recipe.width,
-            hidden_dropout_prob=recipe.dropout,
-            attention_probs_dropout_prob=recipe.dropout,
-            patch_size=recipe.patch,
-            frequency_stride=round(AST_STRIDE * recipe.patch),
-            time_stride=round(AST_STRIDE * recipe.patch),
+            hidden_size=config.width,
+            num_hidden_layers=sum(config.depths),
+            num_attention_heads=config.heads[0],
+            intermediate_size=4 * config.width,
+            hidden_dropout_prob=config.dropout,
+            attention_probs_dropout_prob=config.dropout,
+            patch_size=config.patch,
+            frequency_stride=round(AST_STRIDE * config.patch),
+            time_stride=round(AST_STRIDE * config.patch),
             max_length=NUM_FRAMES,
             num_mel_bins=NUM_MELS,
         )
     return ClapAudioConfig(
-        patch_size=recipe.patch,
-        patch_stride=[recipe.patch, recipe.patch],
-        window_size=recipe.window,
-        depths=list(recipe.depths),
-        num_attention_heads=list(recipe.heads),
-        num_hidden_layers=len(recipe.depths),
-        patch_embeds_hidden_size=recipe.width,
-        hidden_size=recipe.width * 2 ** (len(recipe.depths) - 1),
-        hidden_dropout_prob=recipe.dropout,
+        patch_size=config.patch,
+        patch_stride=[config.patch, config.patch],
+        window_size=config.window,
+        depths=list(config.depths),
+        num_attention_heads=list(config.heads),
+        num_hidden_layers=len(config.depths),
+        patch_embeds_hidden_size=config.width,
+        hidden_size=config.width * 2 ** (len(config.depths) - 1),
+        hidden_dropout_prob=config.dropout,
     )
 
 

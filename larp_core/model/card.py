@@ -6,41 +6,31 @@ decides what is made again.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from larp_core.config.datasets import DATASETS
 from larp_core.config.recipes import RECIPES, Recipe
-from larp_core.model.co_playlist import CoPlaylistConfig
+from larp_core.model.co_playlist import CoPlaylistModelConfig
 from larp_core.model.configuration_larp import LarpConfig
+from larp_core.runtime.markdown import table
+
+TEMPLATE = Path(__file__).parent / "templates" / "card.md.j2"
+TAGS = ["larp", "music", "audio", "language-audio", "playlist-continuation"]
+TASK = "playlist-continuation"
+DECIMALS = 4
 
 _DEMO_SOURCE = ("the demo world", "synthetic music, names and playlists made by this project; no third-party rights")
-_SOURCES = {
-    "mpd": ("Million Playlist Dataset (Spotify, 2018)", "the terms that its files came under: non-commercial research"),
-    "lfm": ("LFM-2b (JKU Linz, 2022)", "the terms that its files came under: research"),
-    "own": ("the user's own playlists and music", "whatever the owners of each file allow"),
-}
 _AUDIO = (
     "audio clips",
     "each recording's rights holders; the ledger records where every file came from; none is in here",
 )
-_USAGE = """```python
-import larp_core.model  # registers the classes
-from transformers import AutoModel, AutoProcessor
-
-model, processor = AutoModel.from_pretrained(folder).eval(), AutoProcessor.from_pretrained(folder)
-inputs = processor(audio=waveform, sampling_rate=44_100, text=caption, crop="center")
-vectors = model(**inputs).track_embeds  # or model.encode_tracks(processor, waveforms, captions, sampling_rate=44_100)
-```"""
-
-_USAGE_BY_SOUND = """```python
-import larp_core.model  # registers the classes
-from transformers import AutoModel
-
-vectors = AutoModel.from_pretrained(folder).eval()(log_mels)  # [batch, 1, 1001, 64], see larp_core.audio.mels.log_mel
-```"""
 
 
 def model_card(
-    record: dict[str, Any], config: LarpConfig | CoPlaylistConfig, test_scores: dict[str, float] | None = None
+    record: dict[str, Any], config: LarpConfig | CoPlaylistModelConfig, test_scores: dict[str, float] | None = None
 ) -> str:
     """The card as Markdown with YAML front matter.
 
@@ -48,73 +38,62 @@ def model_card(
         record: `training.json` of the stage; what it does not hold is told as not recorded.
         test_scores: metric name -> value on the test playlists, once there are some.
     """
-    return "\n".join([*_front_matter(record, test_scores or {}), *_body(record, config, test_scores or {})]) + "\n"
+    tests = test_scores or {}
+    card = ModelCard.from_template(
+        _data(record, tests),
+        template_path=str(TEMPLATE),
+        title=record.get("encoder", "LARP"),
+        facts=table(["", ""], _facts(record, config)).rstrip(),
+        scores=table(["split", "metric", "value"], _score_rows(record, tests)).rstrip(),
+        hears_alone=isinstance(config, CoPlaylistModelConfig),
+        sources=_sources(record),
+    )
+    return f"{str(card).rstrip()}\n"
 
 
-def _front_matter(record: dict[str, Any], test_scores: dict[str, float]) -> list[str]:
-    lines = [
-        "---",
-        "library_name: transformers",
-        "pipeline_tag: feature-extraction",
-        "license: other",
-        "license_name: see-sources",
-        "tags:",
-        *(f"- {tag}" for tag in ("larp", "music", "audio", "language-audio", "playlist-continuation")),
-    ]
+def _data(record: dict[str, Any], test_scores: dict[str, float]) -> ModelCardData:
     scores = [("validation", "Recall@10", value)] if (value := _valid_recall(record)) is not None else []
     scores += [("test", name, value) for name, value in sorted(test_scores.items())]
-    if scores:
-        lines += ["model-index:", f"- name: {record.get('encoder', 'larp')}", "  results:"]
-        lines += ["  - task:", "      type: playlist-continuation", "    dataset:"]
-        lines += [f"      name: {_dataset(record)}", f"      type: {_dataset(record)}", "    metrics:"]
-        for split, name, value in scores:
-            lines += [f"    - type: {name.lower()}", f"      name: {split} {name}", f"      value: {value:.4f}"]
-    return [*lines, "---", ""]
-
-
-def _body(record: dict[str, Any], config: LarpConfig | CoPlaylistConfig, test_scores: dict[str, float]) -> list[str]:
-    lines = [
-        f"# {record.get('encoder', 'LARP')}",
-        "",
-        "Language-audio vectors of music tracks for cold-start playlist continuation, after LARP (Salganik et al., KDD "
-        "2024, doi 10.1145/3637528.3671772).",
-        "",
-        "| | |",
-        "|---|---|",
-        f"| trained on | {_dataset(record)} |",
-        f"| recipe | {_told(record, 'recipe')}, seed {_told(record, 'seed')} |",
-        f"| started from | {_start(record)} |",
-        f"| data fingerprint | `{_told(record, 'data_fingerprint')}` |",
-        *(f"| {part} | {told} |" for part, told in config.parts().items()),
-        "",
-        "## Scores",
-        "",
-        "| split | metric | value |",
-        "|---|---|---|",
-        *_score_rows(record, test_scores),
-        "",
-        "## Use",
-        "",
-        _USAGE if isinstance(config, LarpConfig) else _USAGE_BY_SOUND,
-        "",
-        "A clip is 10 s; other rates than 48 kHz are resampled. A track may lack its sound or its caption.",
-        "",
-        "## Sources and their licences",
-        "",
-        *(f"- {name}: {licence}" for name, licence in _sources(record)),
-        "",
+    results = [
+        EvalResult(
+            task_type=TASK,
+            dataset_type=_dataset(record),
+            dataset_name=_dataset(record),
+            metric_type=name.lower(),
+            metric_name=f"{split} {name}",
+            metric_value=round(value, DECIMALS),
+        )
+        for split, name, value in scores
     ]
-    return lines
+    return ModelCardData(
+        library_name="transformers",
+        pipeline_tag="feature-extraction",
+        license="other",
+        license_name="see-sources",
+        tags=TAGS,
+        model_name=record.get("encoder", "larp") if results else None,
+        eval_results=results or None,
+    )
 
 
-def _score_rows(record: dict[str, Any], test_scores: dict[str, float]) -> list[str]:
+def _facts(record: dict[str, Any], config: LarpConfig | CoPlaylistModelConfig) -> list[list[str]]:
+    return [
+        ["trained on", _dataset(record)],
+        ["recipe", f"{_recorded(record, 'recipe')}, seed {_recorded(record, 'seed')}"],
+        ["started from", _start(record)],
+        ["data fingerprint", f"`{_recorded(record, 'data_fingerprint')}`"],
+        *([part, says] for part, says in config.parts().items()),
+    ]
+
+
+def _score_rows(record: dict[str, Any], test_scores: dict[str, float]) -> list[list[str]]:
     rows = []
     if (value := _valid_recall(record)) is not None:
-        rows.append(f"| validation | Recall@10, ItemKNN, best epoch {record['best_epoch']} | {value:.4f} |")
-    if "random_recall_at_10" in record:
-        rows.append(f"| validation | Recall@10 of a random order | {record['random_recall_at_10']:.4f} |")
-    rows += [f"| test | {name} | {value:.4f} |" for name, value in sorted(test_scores.items())]
-    return rows if test_scores else [*rows, "| test | not measured when this was written: see the tables | |"]
+        rows.append(["validation", f"Recall@10, ItemKNN, best epoch {record['best_epoch']}", f"{value:.{DECIMALS}f}"])
+    if (chance := record.get("random_recall_at_10")) is not None:
+        rows.append(["validation", "Recall@10 of a random order", f"{chance:.{DECIMALS}f}"])
+    rows += [["test", name, f"{value:.{DECIMALS}f}"] for name, value in sorted(test_scores.items())]
+    return rows if test_scores else [*rows, ["test", "not measured when this was written: see the tables", ""]]
 
 
 def _valid_recall(record: dict[str, Any]) -> float | None:
@@ -123,12 +102,12 @@ def _valid_recall(record: dict[str, Any]) -> float | None:
     return best[0]["valid_recall_at_10"] if best else None
 
 
-def _told(record: dict[str, Any], name: str) -> str:
+def _recorded(record: dict[str, Any], name: str) -> str:
     return str(record.get(name, "not recorded"))
 
 
 def _dataset(record: dict[str, Any]) -> str:
-    return "demo world" if record.get("is_demo") else _told(record, "dataset")
+    return "demo world" if record.get("is_demo") else _recorded(record, "dataset")
 
 
 def _start(record: dict[str, Any]) -> str:
@@ -149,9 +128,7 @@ def _pretrained(record: dict[str, Any]) -> list[tuple[str, str]]:
 def _sources(record: dict[str, Any]) -> list[tuple[str, str]]:
     if record.get("is_demo"):
         return [_DEMO_SOURCE, *_pretrained(record)]
-    dataset = record.get("dataset", "")
-    return [
-        _SOURCES.get(dataset, (dataset or "a dataset that was not recorded", "not known")),
-        _AUDIO,
-        *_pretrained(record),
-    ]
+    name = record.get("dataset", "")
+    spec = DATASETS.get(name)
+    source = (spec.title, spec.licence) if spec else (name or "a dataset that was not recorded", "not known")
+    return [source, _AUDIO, *_pretrained(record)]

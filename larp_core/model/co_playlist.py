@@ -18,11 +18,11 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel, ResNetConfig, ResNetModel
 
 from larp_core.audio.mels.log_mel import NUM_MELS
-from larp_core.config import CoPlaylistConfig as CoPlaylistRecipe
+from larp_core.config import CoPlaylistConfig
 from larp_core.model.modeling_larp import refuse_other_shapes
 
 
-class CoPlaylistConfig(PreTrainedConfig):
+class CoPlaylistModelConfig(PreTrainedConfig):
     """Configuration of `CoPlaylistModel`; see `larp_core.config.CoPlaylistConfig` for its fields."""
 
     model_type = "co_playlist"
@@ -59,13 +59,13 @@ class CoPlaylistConfig(PreTrainedConfig):
 class CoPlaylistModel(PreTrainedModel):
     """A batch norm over mel bins (HTS-AT's front end), a ResNet, a projection head."""
 
-    config: CoPlaylistConfig
-    config_class = CoPlaylistConfig
+    config: CoPlaylistModelConfig
+    config_class = CoPlaylistModelConfig
     base_model_prefix = "co_playlist"
     main_input_name = "input_features"
     temperature = None
 
-    def __init__(self, config: CoPlaylistConfig) -> None:
+    def __init__(self, config: CoPlaylistModelConfig) -> None:
         super().__init__(config)
         width = config.projection_dim
         self.mel_norm = nn.BatchNorm1d(NUM_MELS, affine=False)
@@ -97,13 +97,13 @@ class CoPlaylistModel(PreTrainedModel):
         return self.get_audio_features(input_features)
 
 
-def build_co_playlist(recipe: CoPlaylistRecipe, seed: int) -> CoPlaylistModel:
+def build_co_playlist(config: CoPlaylistConfig, seed: int) -> CoPlaylistModel:
     """A new model drawn from `seed`."""
     torch.manual_seed(seed)
     return CoPlaylistModel(
-        CoPlaylistConfig(recipe.stem, recipe.widths, recipe.depths, recipe.head_width, recipe.frames_pooled)
+        CoPlaylistModelConfig(config.stem, config.widths, config.depths, config.head_width, config.frames_pooled)
     )
 
 
-AutoConfig.register(CoPlaylistConfig.model_type, CoPlaylistConfig)
-AutoModel.register(CoPlaylistConfig, CoPlaylistModel)
+AutoConfig.register(CoPlaylistModelConfig.model_type, CoPlaylistModelConfig)
+AutoModel.register(CoPlaylistModelConfig, CoPlaylistModel)

@@ -26,7 +26,7 @@ from larp_core.runtime.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-State = dict[str, Tensor]
+Weights = dict[str, Tensor]
 KINDS = ("htsat", "laion_clap", "larp")
 CHECKPOINT_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
 RECOMPUTED = "relative_position_index"
@@ -81,7 +81,7 @@ class ConversionReport:
         return lines + [f"note: {note}" for note in self.notes]
 
 
-def read_checkpoint(path: Path) -> State:
+def read_checkpoint(path: Path) -> Weights:
     """The tensors of a `.safetensors` file or of a torch checkpoint (`state_dict` or `model` in it, or all of it).
 
     Only tensors and plain values are unpickled (`weights_only=True`); the prefix `module.` of a wrapped model goes.
@@ -116,7 +116,7 @@ def read_checkpoint(path: Path) -> State:
     return {name.removeprefix("module."): value for name, value in tensors.items()}
 
 
-def kind_of(state: State) -> str | None:
+def kind_of(state: Weights) -> str | None:
     """`htsat`, `laion_clap` or `larp` by the names of the weights; None where it is none of them."""
     for prefix, kind in (("sed_model.", "htsat"), ("audio_branch.", "laion_clap"), ("audio_encoder.bn0.", "larp")):
         if any(name.startswith(prefix) for name in state):
@@ -124,7 +124,7 @@ def kind_of(state: State) -> str | None:
     return None
 
 
-def htsat_part(state: State, kind: str) -> tuple[State, dict[str, str]]:
+def htsat_part(state: Weights, kind: str) -> tuple[Weights, dict[str, str]]:
     """The HTS-AT of a checkpoint under its bare names, and why the rest is left out."""
     prefix = {"htsat": "sed_model.", "laion_clap": "audio_branch.", "larp": "audio_encoder."}[kind]
     others = {"htsat": {}, "laion_clap": keys.LAION_LEFT_OUT, "larp": {r"(?!audio_encoder\.).*": "not the audio tower"}}
@@ -134,7 +134,7 @@ def htsat_part(state: State, kind: str) -> tuple[State, dict[str, str]]:
     return tower, rest
 
 
-def convert_audio_tower(state: State, kind: str, target: nn.Module) -> ConversionReport:
+def convert_audio_tower(state: Weights, kind: str, target: nn.Module) -> ConversionReport:
     """Fills a `ClapAudioModel` from the HTS-AT of a checkpoint.
 
     Raises:
@@ -145,7 +145,7 @@ def convert_audio_tower(state: State, kind: str, target: nn.Module) -> Conversio
     return _fill(target, new, unexpected, rest | left_out, notes=_notes(tower))
 
 
-def convert_cnn14(state: State, target: nn.Module) -> ConversionReport:
+def convert_cnn14(state: Weights, target: nn.Module) -> ConversionReport:
     """Fills a `Cnn14` from the published checkpoint of PANNs, whose names it has.
 
     Raises:
@@ -156,7 +156,7 @@ def convert_cnn14(state: State, target: nn.Module) -> ConversionReport:
     return _fill(target, new, [], left_out, notes=_notes(state))
 
 
-def convert_larp(state: State, target: nn.Module) -> ConversionReport:
+def convert_larp(state: Weights, target: nn.Module) -> ConversionReport:
     """Fills a `LarpModel` from a published LARP checkpoint.
 
     Its BERT adds no token type to the embeddings, so ours become zero. A checkpoint of a stage without the fusion
@@ -187,9 +187,9 @@ def convert_larp(state: State, target: nn.Module) -> ConversionReport:
     return _fill(target, new, unexpected, left_out | dropped, kept, _notes(tower))
 
 
-def _renamed_htsat(tower: State) -> tuple[State, list[str], dict[str, str]]:
+def _renamed_htsat(tower: Weights) -> tuple[Weights, list[str], dict[str, str]]:
     """(weights under `ClapAudioModel`'s names, unexpected ones, those left out with the reason)."""
-    new: State = {}
+    new: Weights = {}
     unexpected: list[str] = []
     left_out: dict[str, str] = {}
     for name, value in tower.items():
@@ -204,7 +204,7 @@ def _renamed_htsat(tower: State) -> tuple[State, list[str], dict[str, str]]:
 
 def _fill(
     target: nn.Module,
-    new: State,
+    new: Weights,
     unexpected: list[str],
     left_out: dict[str, str],
     kept: dict[str, str] | None = None,
@@ -230,7 +230,7 @@ def _fill(
     return report
 
 
-def _notes(tower: State) -> tuple[str, ...]:
+def _notes(tower: Weights) -> tuple[str, ...]:
     """Whether the checkpoint's own mel filters, [n_fft / 2 + 1, mels], are the pipeline's."""
     filters = tower.get("logmel_extractor.melW")
     if filters is None:

@@ -35,19 +35,19 @@ logger = logging.getLogger(__name__)
 POSITIONS = "embeddings.position_embeddings"
 
 
-def build_model(recipe: ModelConfig, vocab_size: int, seed: int) -> LarpModel:
+def build_model(config: ModelConfig, vocab_size: int, seed: int) -> LarpModel:
     """A new model: towers pretrained where the recipe says so, everything else drawn from `seed`.
 
     Raises:
         UserError: weights that cannot be found, or that do not match the recipe's towers.
     """
     torch.manual_seed(seed)
-    model = LarpModel(LarpConfig.from_recipe(recipe, vocab_size))
-    if recipe.audio.pretrained:
-        _fill_audio_tower(model.audio_model, recipe.audio.pretrained)
-    if recipe.text.pretrained:
-        bert = _load(BertModel, recipe.text.pretrained, "model.text.pretrained", add_pooling_layer=False)
-        _copy_all(bert, model.text_model, recipe.text.pretrained)
+    model = LarpModel(LarpConfig.from_recipe(config, vocab_size))
+    if config.audio.pretrained:
+        _fill_audio_tower(model.audio_model, config.audio.pretrained)
+    if config.text.pretrained:
+        bert = _load(BertModel, config.text.pretrained, "model.text.pretrained", add_pooling_layer=False)
+        _copy_all(bert, model.text_model, config.text.pretrained)
     return model
 
 

@@ -16,7 +16,7 @@ from larp_core.model.configuration_larp import LarpConfig
 from larp_core.model.convert import (
     KINDS,
     ConversionReport,
-    State,
+    Weights,
     convert_audio_tower,
     convert_larp,
     htsat_part,
@@ -75,7 +75,7 @@ def convert_checkpoint(
     return report
 
 
-def audio_config_of(tower: State) -> ClapAudioConfig:
+def audio_config_of(tower: Weights) -> ClapAudioConfig:
     """The sizes of an HTS-AT under its bare names.
 
     Raises:
@@ -109,7 +109,7 @@ def audio_config_of(tower: State) -> ClapAudioConfig:
     )
 
 
-def text_config_of(state: State) -> BertConfig:
+def text_config_of(state: Weights) -> BertConfig:
     """The sizes of a LARP checkpoint's BERT; its heads are 64 wide, as in every published BERT."""
     vocabulary, width = state["text_encoder.embeddings.word_embeddings.weight"].shape
     return BertConfig(
@@ -122,7 +122,7 @@ def text_config_of(state: State) -> BertConfig:
     )
 
 
-def _count(state: State, prefix: str) -> int:
+def _count(state: Weights, prefix: str) -> int:
     """How many numbered modules there are below `prefix`."""
     return len({name.removeprefix(prefix).split(".")[0] for name in state if name.startswith(prefix)})
 

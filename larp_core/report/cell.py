@@ -13,15 +13,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from larp_core.config.encoders import SCORE_FILES, fuses_playlists
 from larp_core.config.paths import DatasetPaths
 from larp_core.config.recipes import Recipe
-from larp_core.evaluation.holdouts import Holdouts, load_holdouts
+from larp_core.evaluation.holdouts import Holdouts, hash_order, load_holdouts
 from larp_core.evaluation.names import DISPLAY_NAMES, ITEMKNN, ORACLE, RANDOM
-from larp_core.evaluation.ranking import hash_order
-from larp_core.evaluation.vectors import load_vectors
-from larp_core.graph.benchmark import ALL_SCORES
-from larp_core.graph.encoders import FUSED
-from larp_core.report.score_table import MISSING, WITHOUT_RECOMMENDER
+from larp_core.evaluation.score_files import WITHOUT_RECOMMENDER
+from larp_core.evaluation.vectors import MISSING, load_vectors
 from larp_core.report.tables import TABLE_2_ENCODERS
 from larp_core.runtime.errors import UserError
 
@@ -95,8 +93,8 @@ def slow_itemknn(holdouts: Holdouts, track_ids: np.ndarray, vectors: np.ndarray,
 
 
 def _can_rank(recipe: Recipe, encoder: str, recommender: str) -> bool:
-    evaluation = recipe.evaluation
-    is_plain = evaluation.similarity == "cosine" and not (encoder in FUSED and evaluation.playlist_vector == "fusion")
+    config = recipe.evaluation
+    is_plain = config.similarity == "cosine" and not fuses_playlists(encoder, config)
     return recommender == ITEMKNN and encoder not in WITHOUT_RECOMMENDER and is_plain
 
 
@@ -139,10 +137,9 @@ def _lists_on_disk(paths: DatasetPaths, encoder: str, recommender: str, holdouts
 
 def _summary(paths: DatasetPaths, encoder: str, recommender: str, metric: str, k: int) -> float:
     """The value in the score file."""
-    known = [name.removeprefix("scores/") for name in ALL_SCORES]
     path = paths.scores(encoder)
-    if encoder not in known:
-        raise UserError(f"--encoder: unknown '{encoder}'; choose from {', '.join(known)}")
+    if encoder not in SCORE_FILES:
+        raise UserError(f"--encoder: unknown '{encoder}'; choose from {', '.join(SCORE_FILES)}")
     if not path.exists():
         raise UserError(f"{path} is not there; run the step scores/{encoder} first")
     if missing := pl.read_parquet_metadata(path).get(MISSING):

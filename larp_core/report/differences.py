@@ -9,7 +9,9 @@ import numpy as np
 import polars as pl
 
 from larp_core.config import EvaluationConfig
+from larp_core.config.encoders import SCORE_FILES
 from larp_core.config.paths import DatasetPaths
+from larp_core.config.settings import Settings
 from larp_core.evaluation.bootstrap import bootstrap_intervals
 from larp_core.evaluation.names import (
     DISPLAY_NAMES,
@@ -21,11 +23,10 @@ from larp_core.evaluation.names import (
     hybrid_row,
     row_name,
 )
-from larp_core.graph.job import Job, Report
-from larp_core.report.ranked_rows import SCORED
-from larp_core.report.report_files import write_table
-from larp_core.report.score_table import METRIC_LETTERS, NO_RECOMMENDER, WITHOUT_RECOMMENDER
+from larp_core.evaluation.score_files import METRIC_LETTERS, NO_RECOMMENDER, WITHOUT_RECOMMENDER
+from larp_core.report.score_table import write_table
 from larp_core.runtime import markdown
+from larp_core.runtime.report import Report
 
 OURS = ("larp_wtc", "larp_ttc", "larp_tpc", "larp_tpc_fusion")
 OUR_HYBRIDS = tuple(hybrid_row(encoder) for encoder in HYBRID_ENCODERS)
@@ -48,7 +49,7 @@ none. Random and oracle are exact figures, and compared all the same.
 """
 
 
-class Values(NamedTuple):
+class RowValues(NamedTuple):
     """One row's values on every test playlist: its name and recommender as shown, float64 [P, cells]."""
 
     row: str
@@ -57,18 +58,18 @@ class Values(NamedTuple):
     values: np.ndarray
 
 
-def build_differences(job: Job) -> Report:
+def build_differences(settings: Settings) -> Report:
     """Writes `reports/differences.{parquet,md}` from the scores' per-playlist values."""
     sections, frames, shown = ["# Paired differences\n"], [], {}
-    for dataset in job.settings.datasets:
-        frame = difference_frame(job.settings.paths(dataset), job.recipe.evaluation)
+    for dataset in settings.datasets:
+        frame = difference_frame(settings.paths(dataset), settings.recipe.evaluation)
         frames.append(frame)
         cells = _cells(frame)
-        title = dataset_title(job.settings, dataset)
+        title = dataset_title(settings, dataset)
         shown[title] = cells
         header = list(cells[0]) if cells else ["row"]
         sections += [f"## {title}\n", markdown.table(header, [list(line.values()) for line in cells])]
-    return write_table(job, "differences", pl.concat(frames), "\n".join([*sections, LEGEND]), shown)
+    return write_table(settings, "differences", pl.concat(frames), "\n".join([*sections, LEGEND]), shown)
 
 
 def difference_frame(paths: DatasetPaths, evaluation: EvaluationConfig) -> pl.DataFrame:
@@ -94,9 +95,9 @@ def difference_frame(paths: DatasetPaths, evaluation: EvaluationConfig) -> pl.Da
     return pl.DataFrame(lines, schema=SCHEMA, orient="row")
 
 
-def _all_values(paths: DatasetPaths, cells: list[tuple[str, int]]) -> list[Values]:
+def _all_values(paths: DatasetPaths, cells: list[tuple[str, int]]) -> list[RowValues]:
     rows = []
-    for file in SCORED:
+    for file in SCORE_FILES:
         path = paths.scores(f"{file}_playlists")
         pretrained = pl.read_parquet_metadata(paths.scores(file)).get("pretrained") == "true"
         frames = pl.read_parquet(path).partition_by("recommender", as_dict=True, maintain_order=True)
@@ -106,9 +107,9 @@ def _all_values(paths: DatasetPaths, cells: list[tuple[str, int]]) -> list[Value
             columns = {cell: part for cell, part in frame.partition_by("metric", "k", as_dict=True).items()}
             values = np.stack([columns[cell].sort("playlist_id")["value"].to_numpy() for cell in cells], axis=1)
             if file in WITHOUT_RECOMMENDER:
-                rows.append(Values(str(recommender), NO_RECOMMENDER, recommender in OUR_HYBRIDS, values))
+                rows.append(RowValues(str(recommender), NO_RECOMMENDER, recommender in OUR_HYBRIDS, values))
             else:
-                rows.append(Values(row_name(file, pretrained=pretrained), str(recommender), file in OURS, values))
+                rows.append(RowValues(row_name(file, pretrained=pretrained), str(recommender), file in OURS, values))
     return rows
 
 

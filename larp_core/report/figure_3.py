@@ -13,16 +13,17 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from larp_core.config.encoders import FIGURE_3_ENCODERS
 from larp_core.config.paths import DatasetPaths
+from larp_core.config.settings import Settings
 from larp_core.evaluation.holdouts import Holdouts, load_holdouts
 from larp_core.evaluation.names import dataset_title, row_name
 from larp_core.evaluation.ranking import rows_of
-from larp_core.evaluation.vectors import load_vectors
-from larp_core.graph.benchmark import FIGURE_3_ENCODERS
-from larp_core.graph.job import Job, Report
+from larp_core.evaluation.vectors import MISSING, load_vectors
 from larp_core.report.figures import save_figure
 from larp_core.runtime.files import write_parquet
 from larp_core.runtime.hashing import hash_ids
+from larp_core.runtime.report import Report
 
 matplotlib.use("Agg")
 
@@ -31,16 +32,16 @@ MAX_CLOUD = 20_000
 """Points drawn; of more, the first by hash."""
 
 
-def build_figure_3(job: Job) -> Report:
+def build_figure_3(settings: Settings) -> Report:
     """Draws `reports/figure_3.png`, a row of panels a dataset, and writes what is drawn, `figure_3.parquet`."""
-    datasets = job.settings.datasets
+    datasets = settings.datasets
     figure = Figure(figsize=(2.7 * len(FIGURE_3_ENCODERS), 3.3 * len(datasets)), dpi=110, layout="constrained")
     panels = figure.subplots(len(datasets), len(FIGURE_3_ENCODERS), squeeze=False)
     frames, tables = [], {}
     for row, dataset in zip(panels, datasets, strict=True):
-        paths = job.settings.paths(dataset)
+        paths = settings.paths(dataset)
         holdouts = load_holdouts(paths, "test")
-        drawn = draw_playlist(holdouts, job.recipe.evaluation.seed)
+        drawn = draw_playlist(holdouts, settings.recipe.evaluation.seed)
         members = np.concatenate([holdouts.seeds[drawn], holdouts.targets[drawn]])
         rows = []
         for panel, encoder in zip(row, FIGURE_3_ENCODERS, strict=True):
@@ -48,9 +49,7 @@ def build_figure_3(job: Job) -> Report:
             frames.append(points.select(pl.lit(dataset).alias("dataset"), pl.lit(encoder).alias("encoder"), pl.all()))
             rows.append(_summary(paths, encoder, holdouts, drawn))
             panel.set_title(f"{_name(paths, encoder)}\n{_margin(rows[-1])}", fontsize="small")
-        title = (
-            f"{dataset_title(job.settings, dataset)}\nplaylist {holdouts.playlist_ids[drawn]}, {len(members)} tracks"
-        )
+        title = f"{dataset_title(settings, dataset)}\nplaylist {holdouts.playlist_ids[drawn]}, {len(members)} tracks"
         row[0].set_ylabel(title, fontsize="small")
         tables[f"Playlists in the space of each encoder, {dataset}"] = rows
     figure.suptitle(
@@ -58,7 +57,7 @@ def build_figure_3(job: Job) -> Report:
         "Margin: mean cosine of two tracks of a playlist minus that of any two test tracks; of this playlist, of all",
         fontsize="medium",
     )
-    folder = job.settings.shared.reports
+    folder = settings.shared.reports
     save_figure(figure, folder / "figure_3.png")
     write_parquet(pl.concat(frames), folder / "figure_3.parquet")
     pictures = {"A test playlist in the space of each encoder": str(folder / "figure_3.png")}
@@ -136,4 +135,4 @@ def _margin(row: dict[str, Any]) -> str:
 
 def _name(paths: DatasetPaths, encoder: str) -> str:
     footer = pl.read_parquet_metadata(paths.embeddings(encoder))
-    return row_name(encoder, pretrained=footer.get("pretrained") == "true" or "missing" in footer)
+    return row_name(encoder, pretrained=footer.get("pretrained") == "true" or MISSING in footer)

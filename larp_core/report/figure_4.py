@@ -10,12 +10,15 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from larp_core.config import EvaluationConfig
+from larp_core.config.encoders import NEIGHBOUR_COUNTS, SENSITIVE_ENCODER
+from larp_core.config.paths import DatasetPaths
+from larp_core.config.settings import Settings
 from larp_core.evaluation.bootstrap import bootstrap_intervals
 from larp_core.evaluation.names import DISPLAY_NAMES, dataset_title
-from larp_core.graph.encoders import NEIGHBOUR_COUNTS, SENSITIVE_ENCODER
-from larp_core.graph.job import Job, Report
 from larp_core.report.figures import save_figure
 from larp_core.runtime.files import write_parquet
+from larp_core.runtime.report import Report
 
 matplotlib.use("Agg")
 
@@ -32,43 +35,44 @@ SCHEMA = {
 }
 
 
-def build_figure_4(job: Job) -> Report:
+def build_figure_4(settings: Settings) -> Report:
     """Draws `reports/figure_4.png`, one panel a dataset, and writes its points, `figure_4.parquet`; K is the smallest.
 
     Validation and test stand side by side, with intervals; the recipe's own number has a star, whatever is best.
     """
-    datasets, k = job.settings.datasets, min(job.recipe.evaluation.ks)
-    table = pl.DataFrame([line for dataset in datasets for line in _lines(job, dataset, k)], SCHEMA, orient="row")
+    datasets, k = settings.datasets, min(settings.recipe.evaluation.ks)
+    lines = [line for name in datasets for line in _lines(settings.paths(name), settings.recipe.evaluation, k)]
+    table = pl.DataFrame(lines, SCHEMA, orient="row")
     figure = Figure(figsize=(5.2 * len(datasets), 4.2), dpi=140, layout="constrained")
     panels = figure.subplots(1, len(datasets), squeeze=False)[0]
     for panel, dataset in zip(panels, datasets, strict=True):
-        _draw(panel, table.filter(dataset=dataset), job.recipe.training.num_neighbours)
-        panel.set_title(dataset_title(job.settings, dataset), fontsize="medium")
+        _draw(panel, table.filter(dataset=dataset), settings.recipe.training.num_neighbours)
+        panel.set_title(dataset_title(settings, dataset), fontsize="medium")
     panels[0].set_ylabel(f"Recall@{k}, mean and bootstrap interval")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(f"{DISPLAY_NAMES[SENSITIVE_ENCODER]} trained with J tracks for a playlist; one training a point")
-    folder = job.settings.shared.reports
+    folder = settings.shared.reports
     save_figure(figure, folder / "figure_4.png")
     write_parquet(table, folder / "figure_4.parquet")
-    shown = {dataset_title(job.settings, dataset): _rows(table.filter(dataset=dataset)) for dataset in datasets}
+    shown = {dataset_title(settings, dataset): _rows(table.filter(dataset=dataset)) for dataset in datasets}
     picture = {f"Recall@{k} by the number of tracks for a playlist": str(folder / "figure_4.png")}
     return Report(table.height, tables=shown, pictures=picture)
 
 
-def _lines(job: Job, dataset: str, k: int) -> list[tuple[Any, ...]]:
-    evaluation, lines = job.recipe.evaluation, []
+def _lines(paths: DatasetPaths, config: EvaluationConfig, k: int) -> list[tuple[Any, ...]]:
+    lines: list[tuple[Any, ...]] = []
     for count in NEIGHBOUR_COUNTS:
-        scores = pl.read_parquet(job.settings.paths(dataset).sensitivity(f"j_{count}")).filter(metric="recall", k=k)
+        scores = pl.read_parquet(paths.sensitivity(f"j_{count}")).filter(metric="recall", k=k)
         for split in LINES:
             values = scores.filter(split=split).sort("playlist_id")["value"].to_numpy()
             (interval,) = bootstrap_intervals(
                 values[:, None],
-                samples=evaluation.bootstrap_samples,
-                confidence=evaluation.confidence,
-                seed=evaluation.seed,
+                samples=config.bootstrap_samples,
+                confidence=config.confidence,
+                seed=config.seed,
             )
-            lines.append((dataset, count, split, *interval, len(values)))
+            lines.append((paths.dataset, count, split, *interval, len(values)))
     return lines
 
 

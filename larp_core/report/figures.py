@@ -12,22 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from larp_core.config.paths import DatasetPaths
+from larp_core.config.settings import Settings
+from larp_core.config.stages import STAGES
 from larp_core.evaluation.names import DISPLAY_NAMES, dataset_title
-from larp_core.graph.job import Job, Report
 from larp_core.runtime.files import atomic_path, read_json
+from larp_core.runtime.report import Report
 
 matplotlib.use("Agg")
-
-PARENTS = {
-    "clap_ft": None,
-    "co_playlist": None,
-    "larp_wtc": None,
-    "larp_ttc": "larp_wtc",
-    "larp_ttc_continued": "larp_ttc",
-    "larp_tpc": "larp_ttc",
-    "larp_tpc_fusion": "larp_ttc",
-}
-"""Encoder drawn: the stage from whose best epoch it starts."""
 
 STYLES = {
     "clap_ft": ("#8c8c8c", "o"),
@@ -38,7 +29,8 @@ STYLES = {
     "larp_tpc": ("#56b4e9", "v"),
     "larp_tpc_fusion": ("#009e73", "^"),
 }
-"""Colour (Okabe and Ito's, told apart by the colour-blind) and marker."""
+"""Encoder drawn, each after the stage that it starts from: its colour (Okabe and Ito's, told apart by the
+colour-blind) and marker."""
 
 
 @dataclass(frozen=True)
@@ -52,25 +44,25 @@ class Curve:
     random_level: float
 
 
-def build_figure_5(job: Job) -> Report:
+def build_figure_5(settings: Settings) -> Report:
     """Draws `reports/figure_5.png`, one panel a dataset: the stages on one axis, each from its parent's best epoch.
 
     Epochs after a stage's best, whose weights nobody goes on with, are pale. The dashed level is chance.
     """
-    datasets = job.settings.datasets
+    datasets = settings.datasets
     figure = Figure(figsize=(6.4 * len(datasets), 4.6), dpi=150, layout="constrained")
     panels = figure.subplots(1, len(datasets), squeeze=False)[0]
     tables, num_points = {}, 0
     for panel, dataset in zip(panels, datasets, strict=True):
-        curves = read_curves(job.settings.paths(dataset))
+        curves = read_curves(settings.paths(dataset))
         _draw(panel, curves)
-        panel.set_title(dataset_title(job.settings, dataset), fontsize="medium")
+        panel.set_title(dataset_title(settings, dataset), fontsize="medium")
         tables[f"Stages on {dataset}"] = [_summary(curve) for curve in curves]
         num_points += sum(len(curve.recall) for curve in curves)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     figure.suptitle("Validation Recall@10 by epoch, each stage from the best epoch of the one before")
-    path = job.settings.shared.reports / "figure_5.png"
+    path = settings.shared.reports / "figure_5.png"
     save_figure(figure, path)
     return Report(num_points, tables=tables, pictures={"Validation Recall@10 by epoch": str(path)})
 
@@ -78,7 +70,8 @@ def build_figure_5(job: Job) -> Report:
 def read_curves(paths: DatasetPaths) -> list[Curve]:
     """The curves of `models/<encoder>/training.json`, placed on one axis: a stage starts where its parent was best."""
     curves: dict[str, Curve] = {}
-    for encoder, parent in PARENTS.items():
+    for encoder in STYLES:
+        parent = STAGES[encoder].parent
         record = read_json(paths.model(encoder) / "training.json")
         points = sorted(record["curve"], key=lambda point: point["epoch"])
         start = curves[parent].start + curves[parent].best_epoch if parent else 0

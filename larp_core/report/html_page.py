@@ -1,23 +1,24 @@
-"""The frame of a page that stands by itself: no style, font or script from elsewhere."""
+"""Pages that stand by themselves, out of the templates beside this file: style, script and pictures lie within."""
 
 from __future__ import annotations
 
-from html import escape
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
-def html_page(title: str, style: str, body: str) -> str:
-    """A whole document. `title` is text and heads the page too; `style` and `body` are taken as they are."""
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>{style}</style>
-</head>
-<body>
-<h1>{escape(title)}</h1>
-{body}
-</body>
-</html>
-"""
+def render_page(template: str, **values: Any) -> str:
+    """The whole page. Values are text, whatever signs they hold, but for `Markup`.
+
+    Raises:
+        jinja2.UndefinedError: the template asks for a value that isn't given.
+    """
+    pages = Environment(
+        loader=PackageLoader(__package__),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return pages.get_template(template).render(values)

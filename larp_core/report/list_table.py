@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from larp_core.config import EvaluationConfig
 from larp_core.config.paths import DatasetPaths
+from larp_core.config.settings import Settings
 from larp_core.evaluation.holdouts import Holdouts, load_holdouts
 from larp_core.evaluation.list_metrics import TrackFacts, coverage, list_values, similarity_values
 from larp_core.evaluation.names import DISPLAY_NAMES, dataset_title
 from larp_core.evaluation.split_statistics import HOMOGENEITY_ENCODER
 from larp_core.evaluation.vectors import load_vectors
-from larp_core.graph.job import Job, Report
 from larp_core.report.ranked_rows import RankedRow, mean_intervals, ranked_rows, track_facts
-from larp_core.report.report_files import write_table
+from larp_core.report.score_table import write_table
 from larp_core.runtime import markdown
+from larp_core.runtime.report import Report
 
 COVERAGE = "coverage"
 OWN_SIMILARITY = "similarity"
@@ -51,26 +53,26 @@ can't be compared between encoders, by one encoder's for all rows it can. A dash
 """
 
 
-def build_list_metrics(job: Job) -> Report:
+def build_list_metrics(settings: Settings) -> Report:
     """Writes `reports/list_metrics.{parquet,md}`; in the Markdown K is the smallest.
 
     Raises:
         UserError: lists of other playlists than the test playlists.
     """
     sections, frames, shown = ["# What the lists are like\n"], [], {}
-    first_k = min(job.recipe.evaluation.ks)
-    for dataset in job.settings.datasets:
-        frame = list_frame(job, job.settings.paths(dataset))
+    first_k = min(settings.recipe.evaluation.ks)
+    for dataset in settings.datasets:
+        frame = list_frame(settings.paths(dataset), settings.recipe.evaluation)
         frames.append(frame)
         cells = _cells(frame.filter(pl.col("k") == first_k))
-        title = dataset_title(job.settings, dataset)
+        title = dataset_title(settings, dataset)
         shown[f"{title}, first {first_k} tracks"] = cells
         header = list(cells[0]) if cells else ["row"]
         sections += [f"## {title}, first {first_k} tracks\n", markdown.table(header, [list(c.values()) for c in cells])]
-    return write_table(job, "list_metrics", pl.concat(frames), "\n".join([*sections, LEGEND]), shown)
+    return write_table(settings, "list_metrics", pl.concat(frames), "\n".join([*sections, LEGEND]), shown)
 
 
-def list_frame(job: Job, paths: DatasetPaths) -> pl.DataFrame:
+def list_frame(paths: DatasetPaths, config: EvaluationConfig) -> pl.DataFrame:
     """One dataset's rows: `dataset, row, recommender, metric, k, value, ci_low, ci_high, num_playlists`."""
     holdouts = load_holdouts(paths, "test")
     facts = track_facts(paths, holdouts)
@@ -78,8 +80,8 @@ def list_frame(job: Job, paths: DatasetPaths) -> pl.DataFrame:
     rows = []
     for row in ranked_rows(paths, holdouts):
         own = load_vectors(paths.embeddings(row.file)) if row.has_encoder else None
-        values = _values(row, holdouts, facts, own, common, job.recipe.evaluation.ks)
-        rows += [(paths.dataset, row.row, row.recommender, *line) for line in _lines(job, row, holdouts, values)]
+        values = _values(row, holdouts, facts, own, common, config.ks)
+        rows += [(paths.dataset, row.row, row.recommender, *line) for line in _lines(config, row, holdouts, values)]
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
@@ -103,11 +105,11 @@ def _values(
 
 
 def _lines(
-    job: Job, row: RankedRow, holdouts: Holdouts, values: dict[str, np.ndarray]
+    config: EvaluationConfig, row: RankedRow, holdouts: Holdouts, values: dict[str, np.ndarray]
 ) -> Iterator[tuple[str, int, float | None, float | None, float | None, int]]:
-    ks = job.recipe.evaluation.ks
+    ks = config.ks
     shown = np.mean([coverage(ranked, len(holdouts.candidates), ks) for ranked in row.lists], axis=0)
-    intervals = mean_intervals(np.concatenate(list(values.values()), axis=1), job.recipe.evaluation)
+    intervals = mean_intervals(np.concatenate(list(values.values()), axis=1), config)
     counts = (~np.isnan(np.concatenate(list(values.values()), axis=1))).sum(axis=0).tolist()
     keys = [(metric, k) for metric in values for k in ks]
     for (metric, k), interval, count in zip(keys, intervals, counts, strict=True):

@@ -1,12 +1,14 @@
 """The listening page: a few test playlists and how ItemKNN continues them, with the clips to be heard.
 
-Which playlists are shown is drawn by a hash, never chosen by how well they do. `listening_html` says how it looks.
+Which playlists are shown is drawn by a hash, never chosen by how well they do. How the page looks is said by
+`templates/listening.html.j2`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,16 +18,17 @@ import polars as pl
 from larp_core.audio.acquire.ledger import OK
 from larp_core.audio.clips.report import first_good
 from larp_core.config.paths import DatasetPaths
+from larp_core.config.settings import Settings
 from larp_core.evaluation.holdouts import load_holdouts
 from larp_core.evaluation.metrics import evaluate_ranking, random_values
 from larp_core.evaluation.names import DISPLAY_NAMES, ITEMKNN, dataset_title
 from larp_core.evaluation.ranking import NO_TRACK
 from larp_core.evaluation.recommenders.itemknn import rank
 from larp_core.evaluation.vectors import load_vectors
-from larp_core.graph.job import Job, Report
-from larp_core.report.listening_html import Continuation, Listening, ShownTrack, render
+from larp_core.report.html_page import render_page
 from larp_core.runtime.files import write_text
 from larp_core.runtime.hashing import hash_ids
+from larp_core.runtime.report import Report
 
 ENCODER = "larp_tpc"
 NUM_PLAYLISTS = 6
@@ -33,16 +36,75 @@ MAX_SEEDS = 8
 K = 10
 
 
-def build_listening_page(job: Job) -> Report:
+@dataclass(frozen=True)
+class ShownTrack:
+    """One track of a list.
+
+    Attributes:
+        title: the track's uri where the dataset names none.
+        link: the clip's file as seen from the page, percent-encoded; None where there is no audio.
+        remark: why there is no audio, or what to be wary of in the clip; mostly empty.
+        is_hit: the recommender found a target.
+    """
+
+    title: str
+    artist: str | None
+    link: str | None
+    remark: str
+    is_hit: bool
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """One test playlist: what the recommender was shown and what it answered, best first.
+
+    Attributes:
+        name: None where it has none; `source_id` is what the raw files call it.
+        num_seeds: all of them; `seeds` may be fewer.
+        is_arbitrary: no seed has a vector, so that the order of the answer means nothing.
+    """
+
+    name: str | None
+    source_id: str
+    num_seeds: int
+    seeds: list[ShownTrack]
+    answer: list[ShownTrack]
+    num_targets: int
+    recall: float
+    is_arbitrary: bool
+
+    @property
+    def num_hits(self) -> int:
+        return sum(track.is_hit for track in self.answer)
+
+
+@dataclass(frozen=True)
+class Listening:
+    """All that the page shows; `mean_recall` and `random_recall` are over all `num_test_playlists`, at `k`."""
+
+    title: str
+    recipe: str
+    recipe_summary: str
+    recommender: str
+    k: int
+    draw_seed: int
+    num_test_playlists: int
+    num_candidates: int
+    mean_recall: float
+    random_recall: float
+    continuations: list[Continuation]
+
+
+def build_listening_page(settings: Settings, dataset: str) -> Report:
     """Writes `reports/listen_<dataset>.html`: playlists, continuations and players of their clips.
 
     Raises:
         UserError: no test playlist has a target.
         ValueError: vectors that are not finite or not of one length.
     """
-    page = job.settings.shared.listening_page(job.dataset)
-    listening = read_listening(job, page.parent)
-    write_text(render(listening), page)
+    page = settings.shared.listening_page(dataset)
+    listening = read_listening(settings, dataset, page.parent)
+    write_text(render_page("listening.html.j2", title=f"Listen: {listening.title}", page=listening), page)
     tracks = [track for shown in listening.continuations for track in (*shown.seeds, *shown.answer)]
     num_players = sum(track.link is not None for track in tracks)
     facts = {
@@ -65,22 +127,22 @@ def build_listening_page(job: Job) -> Report:
     return Report(len(rows), facts=facts, tables={"Playlists on the page": rows})
 
 
-def read_listening(job: Job, folder: Path) -> Listening:
+def read_listening(settings: Settings, dataset: str, folder: Path) -> Listening:
     """Ranks all test playlists as the scores do, and looks up names and clips for the drawn ones; errors as above.
 
     `folder` is where the page will lie, from which the clips are linked.
     """
-    holdouts = load_holdouts(job.paths, "test")
-    track_ids, vectors = load_vectors(job.paths.embeddings(ENCODER))
+    paths, seed = settings.paths(dataset), settings.recipe.evaluation.seed
+    holdouts = load_holdouts(paths, "test")
+    track_ids, vectors = load_vectors(paths.embeddings(ENCODER))
     ranked = rank(holdouts, track_ids, vectors, K)
     recall = evaluate_ranking(ranked, holdouts.targets, (K,))["recall"][:, 0]
     chance = random_values(holdouts.num_targets, holdouts.num_candidates, (K,))["recall"]
-    seed = job.recipe.evaluation.seed
     rows = _draw(holdouts.playlist_ids, NUM_PLAYLISTS, seed, "playlists to listen to")
     seeds = [holdouts.seeds[row][_draw(holdouts.seeds[row], MAX_SEEDS, seed, "seeds to listen to")] for row in rows]
     answers = [ranked[row][ranked[row] != NO_TRACK] for row in rows]
-    shown = _track_maker(job.paths, np.concatenate([*seeds, *answers]), folder)
-    names = pl.read_parquet(job.paths.playlists, columns=["playlist_id", "source_id", "name"])
+    shown = _track_maker(paths, np.concatenate([*seeds, *answers]), folder)
+    names = pl.read_parquet(paths.playlists, columns=["playlist_id", "source_id", "name"])
     drawn = names.filter(pl.col("playlist_id").is_in(holdouts.playlist_ids[rows].tolist()))
     named = drawn.rows_by_key("playlist_id", unique=True)
 
@@ -98,9 +160,9 @@ def read_listening(job: Job, folder: Path) -> Listening:
         )
 
     return Listening(
-        title=dataset_title(job.settings, job.dataset),
-        recipe=job.recipe.name,
-        recipe_summary=job.recipe.summary,
+        title=dataset_title(settings, dataset),
+        recipe=settings.recipe.name,
+        recipe_summary=settings.recipe.summary,
         recommender=f"{ITEMKNN} on {DISPLAY_NAMES[ENCODER]}",
         k=K,
         draw_seed=seed,

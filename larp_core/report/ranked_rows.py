@@ -9,19 +9,15 @@ import numpy as np
 import polars as pl
 
 from larp_core.config import EvaluationConfig
+from larp_core.config.encoders import SCORE_FILES
 from larp_core.config.paths import DatasetPaths
 from larp_core.evaluation.bootstrap import Interval, bootstrap_intervals
 from larp_core.evaluation.holdouts import Holdouts
-from larp_core.evaluation.list_metrics import UNKNOWN, TrackFacts, surprise_of
-from larp_core.evaluation.metadata_rows import track_keys
+from larp_core.evaluation.list_metrics import TrackFacts, surprise_of
+from larp_core.evaluation.metadata_keys import artist_popularity
 from larp_core.evaluation.names import ITEMKNN, row_name
 from larp_core.evaluation.rankings import load_rankings
-from larp_core.evaluation.split_statistics import playlist_members
-from larp_core.graph.benchmark import ALL_SCORES
-from larp_core.report.score_table import NO_RECOMMENDER, WITHOUT_RECOMMENDER
-
-SCORED = tuple(name.removeprefix("scores/") for name in ALL_SCORES)
-"""Stems of the files below `scores/` and `rankings/`."""
+from larp_core.evaluation.score_files import NO_RECOMMENDER, WITHOUT_RECOMMENDER
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ def ranked_rows(paths: DatasetPaths, holdouts: Holdouts) -> Iterator[RankedRow]:
     Raises:
         UserError: lists of other playlists than the holdouts'.
     """
-    for file in SCORED:
+    for file in SCORE_FILES:
         path = paths.rankings(file)
         is_pretrained = pl.read_parquet_metadata(path).get("pretrained") == "true"
         for recommender, lists in load_rankings(path, holdouts).items():
@@ -54,23 +50,6 @@ def ranked_rows(paths: DatasetPaths, holdouts: Holdouts) -> Iterator[RankedRow]:
                 yield RankedRow(recommender, NO_RECOMMENDER, file, lists)
             else:
                 yield RankedRow(row_name(file, pretrained=is_pretrained), recommender, file, lists)
-
-
-def artist_popularity(paths: DatasetPaths, track_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Artists and albums of tracks (codes int64 [N], -1 unknown), in how many train playlists each track's artist
-    stands (int64 [N], 0 where unknown), and the number of train playlists."""
-    train = playlist_members(paths).filter(pl.col("split") == "train")
-    train_tracks = train["track_id"].unique().sort().to_numpy()
-    artists, albums = track_keys(paths, np.concatenate([track_ids, train_tracks]))
-    own, of_train = artists[: len(track_ids)], artists[len(track_ids) :]
-    heard = train.select("playlist_id", "track_id").join(
-        pl.DataFrame({"track_id": train_tracks, "artist": of_train}), on="track_id"
-    )
-    counts = heard.filter(pl.col("artist") != UNKNOWN).unique(["playlist_id", "artist"]).group_by("artist").len()
-    table = np.zeros(int(artists.max(initial=0)) + 1, np.int64)
-    table[counts["artist"].to_numpy()] = counts["len"].to_numpy()
-    popularity = np.where(own == UNKNOWN, 0, table[own])
-    return own, albums[: len(track_ids)], popularity, train["playlist_id"].n_unique()
 
 
 def track_facts(paths: DatasetPaths, holdouts: Holdouts) -> TrackFacts:

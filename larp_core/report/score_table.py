@@ -1,4 +1,4 @@
-"""One table of scores out of the score files of every encoder: which rows, in which order, and as Markdown."""
+"""Tables of the reports: rows out of the score files, how they look in Markdown, and the files that a table becomes."""
 
 from __future__ import annotations
 
@@ -7,21 +7,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from larp_core.config.paths import DatasetPaths
+from larp_core.config.settings import Settings
+from larp_core.evaluation.holdouts import load_holdouts
+from larp_core.evaluation.metrics import METRICS, evaluate_ranking
 from larp_core.evaluation.names import BACKBONES, ITEMKNN, ORACLE, RANDOM, row_name
+from larp_core.evaluation.rankings import load_rankings
+from larp_core.evaluation.score_files import (
+    HYBRID,
+    METADATA,
+    METRIC_LETTERS,
+    NO_RECOMMENDER,
+    WITHOUT_RECOMMENDER,
+    with_interval,
+)
+from larp_core.evaluation.vectors import MISSING
 from larp_core.report.published import Published
 from larp_core.runtime import markdown
+from larp_core.runtime.files import write_parquet, write_text
+from larp_core.runtime.report import Report
 
-METRIC_LETTERS = {"recall": "R", "ndcg": "N"}
-METADATA = "metadata"
-HYBRID = "hybrid"
-WITHOUT_RECOMMENDER = (METADATA, HYBRID)
-"""Files of rows that are no encoder under a recommender: their column `recommender` holds the rows' own names."""
-MISSING = "missing"
-"""Footer key of embeddings and scores: why an encoder has none."""
-NO_RECOMMENDER = "–"
 CHANCE_MARK = r"\*"
 """An asterisk that Markdown leaves alone."""
 
@@ -100,18 +108,41 @@ def missing_lines(scores: pl.DataFrame) -> str:
     return "".join(f"- {row}: {reason}\n" for row, reason in missing.iter_rows())
 
 
-def report_rows(scores: pl.DataFrame, *names: str) -> list[dict[str, str]]:
-    """The web UI's form: one row a name, one column a metric and K, with intervals and `to_markdown`'s asterisk.
+def spread_table(paths: DatasetPaths, rows: Sequence[Row], ks: Sequence[int]) -> str:
+    """A pipe table: standard deviation over the seeds (n - 1) of each row's mean over the test playlists.
 
-    `names` are the columns that together name a row.
+    It says how far learned recommenders move from seed to seed, beside the interval over playlists. Rows with one seed,
+    and encoders whose weights were missing, are left out; empty where none remains.
     """
-    rows: dict[tuple[str, ...], dict[str, str]] = {}
-    for line in scores.iter_rows(named=True):
-        key = {name: line[name] for name in names}
-        row = rows.setdefault(tuple(key.values()), key)
-        is_marked = line["at_chance"] and line[names[0]] != RANDOM
-        row[f"{METRIC_LETTERS[line['metric']]}@{line['k']}"] = _with_interval(line) + ("*" if is_marked else "")
-    return list(rows.values())
+    holdouts = load_holdouts(paths, "test")
+    header = ["row", "recommender", *(f"{METRIC_LETTERS[metric]}@{k}" for metric in METRICS for k in ks)]
+    lines = []
+    for row in rows:
+        lists = load_rankings(paths.rankings(row.file), holdouts).get(row.recommender)
+        if lists is not None and len(lists) > 1:
+            spread = spread_over_seeds(lists, holdouts.targets, ks)
+            lines.append([row.name or row.file, row.recommender, *map(markdown.number, spread)])
+    return markdown.table(header, lines) if lines else ""
+
+
+def spread_over_seeds(lists: np.ndarray, targets: Sequence[np.ndarray], ks: Sequence[int]) -> list[float]:
+    """Of ranked lists int32 [seeds, P, K]: one deviation for each metric and K, in the order of `METRICS`."""
+    by_seed = [evaluate_ranking(ranked, targets, ks) for ranked in lists]
+    means = np.array([np.concatenate([values[metric].mean(axis=0) for metric in METRICS]) for values in by_seed])
+    return [float(deviation) for deviation in means.std(axis=0, ddof=1)]
+
+
+def write_table(
+    settings: Settings, name: str, table: pl.DataFrame, text: str, shown: dict[str, list[dict[str, Any]]]
+) -> Report:
+    """Writes `reports/<name>.parquet` for programs and `<name>.md` for people; the report counts the table's rows.
+
+    `shown` is title -> rows, as the web UI shows them.
+    """
+    folder = settings.shared.reports
+    write_parquet(table, folder / f"{name}.parquet")
+    write_text(text, folder / f"{name}.md")
+    return Report(table.height, facts={"datasets": ", ".join(settings.datasets)}, tables=shown)
 
 
 def _metric_table(scores: pl.DataFrame, metric: str) -> str:
@@ -134,13 +165,7 @@ def _metric_table(scores: pl.DataFrame, metric: str) -> str:
 def _cell(line: dict[str, Any], best: float | None) -> str:
     if line["row"] in (RANDOM, ORACLE):
         return markdown.number(line["value"])
-    text = _with_interval(line)
+    text = with_interval(line)
     if line["is_learned"] and line["value"] is not None and line["value"] == best:
         text = f"**{text}**"
     return text + (CHANCE_MARK if line["at_chance"] else "")
-
-
-def _with_interval(line: dict[str, Any]) -> str:
-    if line["value"] is None:
-        return markdown.number(None)
-    return markdown.with_interval(line["value"], line["ci_low"], line["ci_high"])

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from larp_core.config import EvaluationConfig
+from larp_core.config.evaluation import ReportConfig
 from larp_core.config.paths import DatasetPaths
+from larp_core.config.settings import Settings
 from larp_core.evaluation.holdouts import Holdouts, load_holdouts
 from larp_core.evaluation.metadata_rows import metadata_rankings
 from larp_core.evaluation.metrics import evaluate_ranking
@@ -17,10 +20,10 @@ from larp_core.evaluation.recommenders.itemknn import rank
 from larp_core.evaluation.recommenders.recommender import Ranker
 from larp_core.evaluation.slices import SEEDS, fewer_seeds, rank_with_fewer, slice_recall, slices_of
 from larp_core.evaluation.vectors import load_vectors
-from larp_core.graph.job import Job, Report
 from larp_core.report.ranked_rows import RankedRow, mean_intervals, ranked_rows
-from larp_core.report.report_files import write_table
+from larp_core.report.score_table import write_table
 from larp_core.runtime import markdown
+from larp_core.runtime.report import Report
 
 SCHEMA = {
     "dataset": pl.String,
@@ -48,18 +51,18 @@ description, not a test: many are looked at here, and some differ by chance.
 """
 
 
-def build_slices(job: Job) -> Report:
+def build_slices(settings: Settings) -> Report:
     """Writes `reports/slices.{parquet,md}`; in the Markdown K is the smallest.
 
     Raises:
         UserError: lists of other playlists than the test playlists.
     """
     sections, frames, shown = ["# Slices of the test set\n"], [], {}
-    first_k = min(job.recipe.evaluation.ks)
-    for dataset in job.settings.datasets:
-        frame = slice_frame(job, job.settings.paths(dataset))
+    first_k = min(settings.recipe.evaluation.ks)
+    for dataset in settings.datasets:
+        frame = slice_frame(settings.paths(dataset), settings.recipe.evaluation, settings.recipe.report)
         frames.append(frame)
-        sections.append(f"## {dataset_title(job.settings, dataset)}\n")
+        sections.append(f"## {dataset_title(settings, dataset)}\n")
         for (kind,), part in (
             frame.filter(pl.col("k") == first_k).partition_by("slice", as_dict=True, maintain_order=True).items()
         ):
@@ -67,10 +70,10 @@ def build_slices(job: Job) -> Report:
             shown[f"R@{first_k} by {kind}, {dataset}"] = cells
             sections.append(f"### R@{first_k} by {kind}\n")
             sections.append(markdown.table(list(cells[0]), [list(line.values()) for line in cells]))
-    return write_table(job, "slices", pl.concat(frames), "\n".join([*sections, LEGEND]), shown)
+    return write_table(settings, "slices", pl.concat(frames), "\n".join([*sections, LEGEND]), shown)
 
 
-def slice_frame(job: Job, paths: DatasetPaths) -> pl.DataFrame:
+def slice_frame(paths: DatasetPaths, config: EvaluationConfig, report: ReportConfig) -> pl.DataFrame:
     """One dataset's slices, in the columns of `SCHEMA`; the seeds shown for ItemKNN and the metadata rows alone, the
     others being fitted to as many as they are scored with."""
     holdouts = load_holdouts(paths, "test")
@@ -78,20 +81,20 @@ def slice_frame(job: Job, paths: DatasetPaths) -> pl.DataFrame:
     lines: list[tuple[Any, ...]] = []
     for row in ranked_rows(paths, holdouts):
         for part in parts:
-            values = np.mean(
-                [slice_recall(lists, holdouts, part, job.recipe.evaluation.ks) for lists in row.lists], axis=0
-            )
-            lines += _lines(job, paths, row, part.kind, part.group, values)
-    lines += _seed_lines(job, paths, holdouts)
+            values = np.mean([slice_recall(lists, holdouts, part, config.ks) for lists in row.lists], axis=0)
+            lines += _lines(paths, config, row, part.kind, part.group, values)
+    lines += _seed_lines(paths, holdouts, config, report)
     return pl.DataFrame(lines, schema=SCHEMA, orient="row")
 
 
-def _seed_lines(job: Job, paths: DatasetPaths, holdouts: Holdouts) -> Iterator[tuple[Any, ...]]:
-    ks = job.recipe.evaluation.ks
+def _seed_lines(
+    paths: DatasetPaths, holdouts: Holdouts, config: EvaluationConfig, report: ReportConfig
+) -> Iterator[tuple[Any, ...]]:
+    ks = config.ks
     rows = [row for row in ranked_rows(paths, holdouts) if row.recommender == ITEMKNN or not row.has_encoder]
     rankers = {row.file: _itemknn(paths, row.file) for row in rows if row.has_encoder}
-    for count in job.recipe.report.seed_counts:
-        drawn = fewer_seeds(holdouts, count, job.recipe.evaluation.seed)
+    for count in report.seed_counts:
+        drawn = fewer_seeds(holdouts, count, config.seed)
         if drawn is None:
             continue
         chosen, fewer = drawn
@@ -104,9 +107,9 @@ def _seed_lines(job: Job, paths: DatasetPaths, holdouts: Holdouts) -> Iterator[t
                 lists = metadata[row.row]
             else:
                 continue
-            yield from _lines(job, paths, row, SEEDS, f"{count}", evaluate_ranking(lists, targets, ks)[RECALL])
+            yield from _lines(paths, config, row, SEEDS, f"{count}", evaluate_ranking(lists, targets, ks)[RECALL])
             whole = evaluate_ranking(row.lists[0][chosen], targets, ks)[RECALL]
-            yield from _lines(job, paths, row, SEEDS, ALL_SEEDS.format(count), whole)
+            yield from _lines(paths, config, row, SEEDS, ALL_SEEDS.format(count), whole)
 
 
 def _itemknn(paths: DatasetPaths, encoder: str) -> Ranker:
@@ -127,12 +130,10 @@ def _metadata_lists(
 
 
 def _lines(
-    job: Job, paths: DatasetPaths, row: RankedRow, kind: str, group: str, values: np.ndarray
+    paths: DatasetPaths, config: EvaluationConfig, row: RankedRow, kind: str, group: str, values: np.ndarray
 ) -> Iterator[tuple[Any, ...]]:
     counts = (~np.isnan(values)).sum(axis=0).tolist()
-    for k, interval, count in zip(
-        job.recipe.evaluation.ks, mean_intervals(values, job.recipe.evaluation), counts, strict=True
-    ):
+    for k, interval, count in zip(config.ks, mean_intervals(values, config), counts, strict=True):
         if interval is not None:
             yield paths.dataset, row.row, row.recommender, kind, group, RECALL, k, *interval, count
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from larp_core.config.settings import Settings
 from larp_core.evaluation.holdouts import load_holdouts
 from larp_core.evaluation.names import (
     ARTIST_AND_ALBUM,
@@ -26,23 +27,22 @@ from larp_core.evaluation.names import (
     hybrid_row,
 )
 from larp_core.evaluation.recommenders.catalogue import variants_of
+from larp_core.evaluation.score_files import METRIC_LETTERS, report_rows
 from larp_core.evaluation.split_statistics import split_statistics
-from larp_core.graph.job import Job, Report
 from larp_core.report.published import PAPER_TABLE_1, PAPER_TABLE_2, PAPER_TABLE_3, Published
-from larp_core.report.report_files import write_table
 from larp_core.report.score_table import (
     CHANCE_MARK,
-    METRIC_LETTERS,
     Row,
     collect,
     hybrid_of,
     metadata_row,
     missing_lines,
-    report_rows,
+    spread_table,
     to_markdown,
+    write_table,
 )
-from larp_core.report.seed_spread import spread_table
 from larp_core.runtime import markdown
+from larp_core.runtime.report import Report
 
 TABLE_1_COLUMNS = {
     "num_tracks": ("tracks", 0),
@@ -85,17 +85,17 @@ TABLE_3_ROWS = (
 )
 
 
-def build_table_1(job: Job) -> Report:
+def build_table_1(settings: Settings) -> Report:
     """Sizes and homogeneity of every dataset's splits, with the paper's own figures in columns that say so.
 
     Parquet: `dataset`, the columns of `split_statistics`, and `paper_*` for each that the paper prints, else null.
     """
-    frames = [_with_paper(dataset, split_statistics(job.settings.paths(dataset))) for dataset in job.settings.datasets]
+    frames = [_with_paper(dataset, split_statistics(settings.paths(dataset))) for dataset in settings.datasets]
     table = pl.concat(frames)
     figures = [heading for name, _ in TABLE_1_COLUMNS.values() for heading in (name, f"{name} (paper)")]
     header = ["dataset", "split", *figures]
     rows = [_table_1_cells(line) for line in table.iter_rows(named=True)]
-    titles = "; ".join(dataset_title(job.settings, dataset) for dataset in job.settings.datasets)
+    titles = "; ".join(dataset_title(settings, dataset) for dataset in settings.datasets)
     text = (
         "# Table 1: the datasets\n\n"
         + markdown.table(header, rows)
@@ -105,10 +105,12 @@ def build_table_1(job: Job) -> Report:
         "(paper) are LARP's table 1, on the paper's own data and splits; – stands where it prints nothing, or nothing "
         "could be measured.\n"
     )
-    return write_table(job, "table_1", table, text, {"Splits": [dict(zip(header, row, strict=True)) for row in rows]})
+    return write_table(
+        settings, "table_1", table, text, {"Splits": [dict(zip(header, row, strict=True)) for row in rows]}
+    )
 
 
-def build_table_2(job: Job) -> Report:
+def build_table_2(settings: Settings) -> Report:
     """Encoders under each recommender, beside random, oracle, the metadata rows, hybrids and mel statistics."""
     encoders = [encoder for encoder in TABLE_2_ENCODERS if encoder in DISPLAY_NAMES]
     rows = [
@@ -118,41 +120,41 @@ def build_table_2(job: Job) -> Report:
         hybrid_of(hybrid_row("larp_tpc_fusion")),
         metadata_row(ORACLE),
     ]
-    variants = [_table_2_row(encoder, name) for encoder in encoders for name in variants_of(job.recipe)]
-    config = job.recipe.recommenders
+    variants = [_table_2_row(encoder, name) for encoder in encoders for name in variants_of(settings.recipe.evaluation)]
+    config = settings.recipe.recommenders
     closing = (
         f"{DROPOUTNET} and {CLCREC} learn from train playlists x train tracks, stop by validation and rank cold tracks "
-        f"by their content; {_seeds(job)}. WMF, which {DROPOUTNET} regresses to: {config.wmf.solver.upper()}.\n"
+        f"by their content; {_seeds(settings)}. WMF, which {DROPOUTNET} regresses to: {config.wmf.solver.upper()}.\n"
     )
     absent = [name for encoder, name in TABLE_2_ENCODERS.items() if encoder not in DISPLAY_NAMES]
     if absent:
         closing += f"Of the paper's encoders not part of the graph: {', '.join(absent)}.\n"
     title = "Table 2: encoders under each recommender"
-    return _score_table(job, "table_2", title, rows, closing, PAPER_TABLE_2, variants)
+    return _score_table(settings, "table_2", title, rows, closing, PAPER_TABLE_2, variants)
 
 
 def _table_2_row(encoder: str, recommender: str) -> Row:
     return Row(encoder, recommender, TABLE_2_ENCODERS[encoder])
 
 
-def _seeds(job: Job) -> str:
-    evaluation = job.recipe.evaluation
+def _seeds(settings: Settings) -> str:
+    evaluation = settings.recipe.evaluation
     if evaluation.num_seeds == 1:
         return f"one seed, {evaluation.seed}"
     return f"means of {evaluation.num_seeds} seeds, from {evaluation.seed} on"
 
 
-def build_table_3(job: Job) -> Report:
+def build_table_3(settings: Settings) -> Report:
     """What each stage and the fusion layer add, beside stage 2 trained for as many further epochs as stage 3."""
     closing = (
         '"TTC continued" is LARP-TTC trained for as many further epochs as stage 3: the fair rival of LARP-TPC and '
         "LARP-TPC-fusion, whose loss contains that of TTC.\n"
     )
-    return _score_table(job, "table_3", "Table 3: what each stage adds", TABLE_3_ROWS, closing, PAPER_TABLE_3)
+    return _score_table(settings, "table_3", "Table 3: what each stage adds", TABLE_3_ROWS, closing, PAPER_TABLE_3)
 
 
 def _score_table(
-    job: Job,
+    settings: Settings,
     name: str,
     title: str,
     rows: Sequence[Row],
@@ -162,47 +164,47 @@ def _score_table(
 ) -> Report:
     """`variants` are rows of a second table below each dataset's own, by other similarities of ItemKNN."""
     sections, frames, shown = [f"# {title}\n"], [], {}
-    for dataset in job.settings.datasets:
-        paper = {} if job.settings.is_demo else published
-        scores = collect(job.settings.paths(dataset), [*rows, *variants], job.recipe.evaluation.ks, paper)
-        own, others = scores.head(len(rows) * _cells(job)), scores.tail(len(variants) * _cells(job))
+    for dataset in settings.datasets:
+        paper = {} if settings.is_demo else published
+        scores = collect(settings.paths(dataset), [*rows, *variants], settings.recipe.evaluation.ks, paper)
+        own, others = scores.head(len(rows) * _cells(settings)), scores.tail(len(variants) * _cells(settings))
         frames.append(scores)
-        shown[dataset_title(job.settings, dataset)] = report_rows(own.filter(metric="recall"), "row", "recommender")
-        sections += [f"## {dataset_title(job.settings, dataset)}\n", _caption(job, dataset), to_markdown(own)]
+        shown[dataset_title(settings, dataset)] = report_rows(own.filter(metric="recall"), "row", "recommender")
+        sections += [f"## {dataset_title(settings, dataset)}\n", _caption(settings, dataset), to_markdown(own)]
         if paper and own["paper_value"].count():
             sections.append(PAPER_NOTE)
         if lines := missing_lines(own):
             sections.append(f"Rows that could not be run:\n\n{lines}")
         learned = [row for row in rows if row.recommender in (DROPOUTNET, CLCREC)]
-        if spread := spread_table(job.settings.paths(dataset), learned, job.recipe.evaluation.ks):
+        if spread := spread_table(settings.paths(dataset), learned, settings.recipe.evaluation.ks):
             sections += ["### Standard deviation over the seeds\n", spread]
         if variants:
             there = others.filter(pl.col("missing").is_null())
             sections += [f"### {ITEMKNN} by other similarities\n", to_markdown(there)]
     table = pl.concat(frames)
     text = "\n".join([*sections, closing])
-    return write_table(job, name, table.drop("is_learned"), text, shown)
+    return write_table(settings, name, table.drop("is_learned"), text, shown)
 
 
-def _cells(job: Job) -> int:
+def _cells(settings: Settings) -> int:
     """Lines that `collect` gives for one row."""
-    return len(METRIC_LETTERS) * len(job.recipe.evaluation.ks)
+    return len(METRIC_LETTERS) * len(settings.recipe.evaluation.ks)
 
 
-def _caption(job: Job, dataset: str) -> str:
-    holdouts = load_holdouts(job.settings.paths(dataset), "test")
-    evaluation, share = job.recipe.evaluation, job.recipe.split.seed_fraction
+def _caption(settings: Settings, dataset: str) -> str:
+    holdouts = load_holdouts(settings.paths(dataset), "test")
+    evaluation, share = settings.recipe.evaluation, settings.recipe.split.seed_fraction
     return (
         f"{len(holdouts.playlist_ids):,} test playlists; seeds: round({share:g} n) of a playlist's n tracks, drawn by "
         f"its own hash; candidates: the {len(holdouts.candidates):,} test tracks but the playlist's seeds. In brackets "
         f"bootstrap {evaluation.confidence:.0%} intervals over playlists ({evaluation.bootstrap_samples:,} resamples). "
         f"**Bold**: best of the learned rows. {CHANCE_MARK}: can't be told from chance (the interval holds it or lies "
-        f"below). Random is exact; oracle is the most that any ranking can reach. {_origin(job)}\n"
+        f"below). Random is exact; oracle is the most that any ranking can reach. {_origin(settings)}\n"
     )
 
 
-def _origin(job: Job) -> str:
-    model = job.recipe.model
+def _origin(settings: Settings) -> str:
+    model = settings.recipe.model
     audio = {"htsat": "HTS-AT", "ast": "AST", "pann": "CNN14 (PANN)"}[model.audio.architecture]
     towers = {f"audio tower {audio}": model.audio.pretrained, "text tower BERT": model.text.pretrained}
     words = [f"{tower} {f'starts from {name}' if name else 'from scratch'}" for tower, name in towers.items()]

@@ -8,7 +8,9 @@ attempts. Tracks that wait cost no request.
 from __future__ import annotations
 
 import contextlib
+import email.utils
 import hashlib
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -17,12 +19,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from larp_core.audio.acquire.sources import AudioSource, Outcome, Track
-from larp_core.config import AcquireConfig
 from larp_core.runtime.files import read_json, write_json
 
 REFUSALS = ("rate_limited", "bot_check")
-"""Outcomes that say nothing of the track, but that the source wants to be left alone."""
+"""Statuses that say nothing of what was asked for, but that the source wants to be left alone."""
 
 MAX_ERRORS_IN_A_ROW = 10
 LOOK_AGAIN_SECONDS = 5.0
@@ -34,10 +34,36 @@ def jitter(key: str) -> float:
     return 0.5 + int.from_bytes(hashlib.sha256(key.encode("utf-8", "replace")).digest()[:4]) / 2**32
 
 
-def backoff_seconds(track_uri: str, attempts: int, config: AcquireConfig) -> float:
+def backoff_seconds(key: str, attempts: int, first_seconds: float, max_seconds: float) -> float:
     """How long to leave a track alone after so many attempts: doubled each time, capped, and jittered."""
-    doubled = config.backoff_seconds * 2 ** min(max(attempts - 1, 0), MAX_DOUBLINGS)
-    return min(doubled, config.max_backoff_seconds) * jitter(f"{track_uri}:{attempts}")
+    doubled = first_seconds * 2 ** min(max(attempts - 1, 0), MAX_DOUBLINGS)
+    return min(doubled, max_seconds) * jitter(f"{key}:{attempts}")
+
+
+def retry_after_seconds(header: str | None) -> float | None:
+    """Seconds of a Retry-After header, a number or a date (RFC 9110, section 10.2.3); None where it is neither."""
+    text = (header or "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return float(text)
+    try:
+        return max(email.utils.parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a request, as far as the pace goes by it.
+
+    Attributes:
+        status: `ok`, `error`, one of `REFUSALS`, or anything else that the source says of what was asked for.
+        detail: the reason, for the log.
+        retry_after_seconds: how long a source that refuses asks to be left alone, where it says so.
+    """
+
+    status: str
+    detail: str = ""
+    retry_after_seconds: float | None = None
 
 
 @dataclass
@@ -72,30 +98,30 @@ class Gate:
         while (seconds := self._take_turn(key)) > 0:
             time.sleep(min(seconds, LOOK_AGAIN_SECONDS))
 
-    def heard(self, outcome: Outcome, key: str) -> None:
+    def heard(self, answer: Answer, key: str) -> None:
         """Pauses the source where it refuses or fails; an answer makes the next refusal the first again."""
-        if outcome.status in REFUSALS:
-            self._pause(outcome, key)
-        elif outcome.status == "error":
+        if answer.status in REFUSALS:
+            self._pause(answer, key)
+        elif answer.status == "error":
             with self._locked() as state:
                 state.errors += 1
             if state.errors % MAX_ERRORS_IN_A_ROW == 0:
-                reason = f"{state.errors} errors in a row, the last: {outcome.detail}"
-                self._pause(Outcome("error", detail=reason, retry_after_seconds=self.first_pause_seconds), key)
-        elif self._read().errors or (outcome.status == "ok" and self._read().refusals):
+                reason = f"{state.errors} errors in a row, the last: {answer.detail}"
+                self._pause(Answer("error", reason, retry_after_seconds=self.first_pause_seconds), key)
+        elif self._read().errors or (answer.status == "ok" and self._read().refusals):
             with self._locked() as state:
                 state.errors = 0
-                state.refusals = 0 if outcome.status == "ok" else state.refusals
+                state.refusals = 0 if answer.status == "ok" else state.refusals
 
-    def _pause(self, outcome: Outcome, key: str) -> None:
+    def _pause(self, answer: Answer, key: str) -> None:
         with self._locked() as state:
             doubled = self.first_pause_seconds * 2 ** min(state.refusals, MAX_DOUBLINGS) * jitter(key)
-            seconds = doubled if outcome.retry_after_seconds is None else outcome.retry_after_seconds
+            seconds = doubled if answer.retry_after_seconds is None else answer.retry_after_seconds
             until = time.time() + min(max(seconds, 0.0), self.max_pause_seconds)
-            if state.paused_until <= time.time() and outcome.status in REFUSALS:
+            if state.paused_until <= time.time() and answer.status in REFUSALS:
                 state.refusals += 1  # those of requests that were under way count once
             state.paused_until = max(state.paused_until, until)
-            state.reason = outcome.detail
+            state.reason = answer.detail
 
     @property
     def paused_until(self) -> float:
@@ -136,26 +162,3 @@ class Gate:
             yield state
             if asdict(state) != before:
                 write_json(asdict(state), self.path)
-
-
-class Paced:
-    """A source whose requests queue at a gate; tracks that take no request pass by."""
-
-    costs_requests = True
-
-    def __init__(self, source: AudioSource, gate: Gate) -> None:
-        self.name = source.name
-        self.bad_rows = source.bad_rows
-        self.source = source
-        self.gate = gate
-
-    def question(self, track: Track) -> str | Outcome:
-        return self.source.question(track)
-
-    def fetch(self, track: Track, folder: Path) -> Outcome:
-        if isinstance(outcome := self.question(track), Outcome):
-            return outcome
-        self.gate.wait(track.track_uri)
-        outcome = self.source.fetch(track, folder)
-        self.gate.heard(outcome, track.track_uri)
-        return outcome

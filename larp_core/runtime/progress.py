@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 LOG_EVERY_SECONDS = 30.0
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Progress:
@@ -52,7 +52,7 @@ class Progress:
         if time.monotonic() - self._told_at >= LOG_EVERY_SECONDS:
             self._told_at = time.monotonic()
             with tqdm.external_write_mode():  # the bar makes way for the line
-                log.info("%s", str(self))
+                logger.info("%s", str(self))
 
     def __enter__(self) -> Progress:
         return self

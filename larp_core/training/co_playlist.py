@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from larp_core.config import TrainingConfig
 from larp_core.data.train_graph import TrainGraph
 from larp_core.losses.nt_xent import nt_xent
+from larp_core.model.co_playlist import CoPlaylistModel
 from larp_core.training.encode import autocast, encode
 from larp_core.training.objective import Objective
 from larp_core.training.sampler import Draw
@@ -19,9 +18,9 @@ from larp_core.training.track_data import TrackBatch
 class CoPlaylistObjective(Objective):
     """The loss of a `CoPlaylistModel`. Where the recipe masks known false negatives in LARP's queue, so does this."""
 
-    model: Any
+    model: CoPlaylistModel
 
-    def __init__(self, model: Any, graph: TrainGraph, temperature: float, training: TrainingConfig) -> None:
+    def __init__(self, model: CoPlaylistModel, graph: TrainGraph, temperature: float, training: TrainingConfig) -> None:
         super().__init__(model, ("nt_xent",), temperature, training)
         self.graph = graph
 

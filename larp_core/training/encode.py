@@ -12,16 +12,19 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from larp_core.losses.encoded import Features
+from larp_core.model.co_playlist import CoPlaylistModel
 from larp_core.model.modeling_larp import LarpModel, fuse_modalities
-from larp_core.training import processes
+from larp_core.training import distributed
 from larp_core.training.synced_norm import unsynced_batch_norms
 from larp_core.training.track_data import NO_MEL, TrackBatch, TrackData
+
+TrackEncoder = LarpModel | CoPlaylistModel
 
 INFERENCE_BATCH = 64
 SETTLING_TRACKS = 256
 
 
-def encode(model: LarpModel, batch: TrackBatch) -> Features:
+def encode(model: TrackEncoder, batch: TrackBatch) -> Features:
     """Unit vectors [T, D] of both modalities; a missing one is zeros and marked as missing.
 
     Where the batch is shared out, each process encodes its share and gets everyone's features, with their gradient.
@@ -42,8 +45,9 @@ def encode(model: LarpModel, batch: TrackBatch) -> Features:
     )
 
 
-def _text_features(model: LarpModel, batch: TrackBatch) -> Tensor:
+def _text_features(model: TrackEncoder, batch: TrackBatch) -> Tensor:
     """Of the tracks at `text_rows`, a group of captions at a time."""
+    assert not isinstance(model, CoPlaylistModel), "it hears alone, and no track of its batches has a caption"
     input_ids, attention_mask = batch.input_ids[batch.text_rows], batch.attention_mask[batch.text_rows]
     if len(batch.text_groups) < 2:
         return model.get_text_features(input_ids, attention_mask)
@@ -56,7 +60,7 @@ def _text_features(model: LarpModel, batch: TrackBatch) -> Tensor:
 
 
 def _scattered(
-    model: LarpModel, batch: TrackBatch, present: Tensor, rows: Tensor, features: Callable[[], Tensor]
+    model: TrackEncoder, batch: TrackBatch, present: Tensor, rows: Tensor, features: Callable[[], Tensor]
 ) -> Tensor:
     """Features of the present tracks put back in their rows."""
     empty = torch.zeros(len(present), model.config.projection_dim, device=present.device)
@@ -66,12 +70,12 @@ def _scattered(
     if batch.num_shares == 1:
         return empty.index_put((rows,), features())
     if num_present >= batch.num_shares:
-        return processes.summed(empty.index_put((rows,), features()))
+        return distributed.all_reduce(empty.index_put((rows,), features()))
     with unsynced_batch_norms(model):  # fewer tracks than processes: every process encodes all of them
-        return processes.summed(empty.index_put((rows,), features() / batch.num_shares))
+        return distributed.all_reduce(empty.index_put((rows,), features() / batch.num_shares))
 
 
-def encode_all(model: LarpModel, data: TrackData, precision: str, *, shared_out: bool = False) -> Features:
+def encode_all(model: TrackEncoder, data: TrackData, precision: str, *, shared_out: bool = False) -> Features:
     """Features of every track of `data`, in inference mode; the model's training mode is put back.
 
     The audio vector of a track with several clips is the mean of its clips' unit vectors, brought to unit length again:
@@ -81,7 +85,7 @@ def encode_all(model: LarpModel, data: TrackData, precision: str, *, shared_out:
         shared_out: every process calls this, encodes some of the tracks and gets all features.
     """
     device, was_training = model.device, model.training
-    num_shares, share = (processes.count(), processes.rank()) if shared_out else (1, 0)
+    num_shares, share = (distributed.world_size(), distributed.rank()) if shared_out else (1, 0)
     model.eval()
     num_tracks, width = len(data.track_ids), model.config.projection_dim
     audio, text = (torch.zeros(num_tracks, width, device=device) for _ in range(2))
@@ -92,12 +96,12 @@ def encode_all(model: LarpModel, data: TrackData, precision: str, *, shared_out:
             audio[chunk], text[chunk] = _over_all_clips(model, data, chunk, part.audio), part.text
     model.train(was_training)
     if num_shares > 1:
-        audio, text = processes.summed(audio), processes.summed(text)
+        audio, text = distributed.all_reduce(audio), distributed.all_reduce(text)
     has_audio = torch.from_numpy(data.mel_rows != NO_MEL).to(device)
     return Features(audio, text, has_audio, data.has_text.clone().to(device))
 
 
-def _over_all_clips(model: LarpModel, data: TrackData, positions: np.ndarray, first: Tensor) -> Tensor:
+def _over_all_clips(model: TrackEncoder, data: TrackData, positions: np.ndarray, first: Tensor) -> Tensor:
     """Audio vectors [T, D] of the tracks at `positions`, given those of their first clips."""
     mean, has_several = first.clone(), torch.zeros(len(first), 1, dtype=torch.bool, device=first.device)
     for tracks, mels in data.further_clips(positions):
@@ -107,7 +111,7 @@ def _over_all_clips(model: LarpModel, data: TrackData, positions: np.ndarray, fi
     return torch.where(has_several, functional.normalize(mean, dim=-1), first)
 
 
-def settle_batch_norms(model: LarpModel, data: TrackData, precision: str) -> None:
+def settle_batch_norms(model: TrackEncoder, data: TrackData, precision: str) -> None:
     """Sets the running statistics of every batch norm to the mean over a few train batches with the current weights.
 
     A small world has few steps an epoch, and running averages lag behind weights that move fast ("precise BN", Wu and

@@ -15,11 +15,10 @@ from larp_core.config.paths import DatasetPaths
 from larp_core.config.recipes import Recipe
 from larp_core.data.train_graph import TrainGraph, load_train_graph
 from larp_core.evaluation.holdouts import Holdouts, load_holdouts
-from larp_core.graph import memo
-from larp_core.graph.job import Job, step_named
 from larp_core.model.vocabulary import make_tokenizer
 from larp_core.runtime.errors import UserError
-from larp_core.runtime.files import hash_of, read_json
+from larp_core.runtime.files import read_json
+from larp_core.training.provenance import Provenance
 from larp_core.training.track_data import TrackData, load_captions, load_track_data
 
 
@@ -63,29 +62,22 @@ class StageInputs:
         )
 
 
-def data_fingerprint(job: Job) -> str:
-    """A hash of the contents of all that a training step reads, its parent's weights among them."""
-    return hash_of(memo.upstream_digests(job))
-
-
-def check_parent(job: Job, parent: str) -> None:
+def check_parent(folder: Path, parent: str, expected: Provenance) -> None:
     """Refuses to start from weights of another recipe or other data: a folder copied by hand, or left by an old run.
 
     Raises:
-        UserError: `models/<parent>/training.json` isn't there or tells of another training.
+        UserError: `training.json` in the parent's `folder` isn't there or tells of another training.
     """
-    folder = job.paths.model(parent)
-    expected = Job(step_named(parent), job.settings, job.dataset)
-    remedy = f"materialize {'/'.join(expected.key)} again with these settings"
+    remedy = f"materialize {expected.asset} again with these settings"
     if not (folder / "training.json").exists():
         raise UserError(f"{folder}/training.json is missing, so what the weights were trained on is unknown: {remedy}")
     record = read_json(folder / "training.json")
     wanted = {
         "encoder": parent,
-        "recipe": job.recipe.name,
-        "seed": job.recipe.training.seed,
-        "data_fingerprint": data_fingerprint(expected),
-        "training_fingerprint": memo.fingerprint(expected),
+        "recipe": expected.recipe,
+        "seed": expected.seed,
+        "data_fingerprint": expected.data_fingerprint,
+        "training_fingerprint": expected.fingerprint,
     }
     for field, value in wanted.items():
         if record.get(field) != value:

@@ -20,7 +20,7 @@ import torch
 from larp_core.config import TrainingConfig
 from larp_core.losses.weighted import weighted_mean
 from larp_core.runtime.progress import bar
-from larp_core.training import processes
+from larp_core.training import distributed
 from larp_core.training.faults import check_losses, is_out_of_memory, telling_what_fits
 from larp_core.training.objective import Objective
 from larp_core.training.prefetch import prefetched
@@ -65,7 +65,7 @@ def train(
     run = start_run(objective, config, epochs * steps_per_epoch)
     trainer = _Trainer(run, data, sampler, config, epochs, files)
     with (
-        telling_what_fits(config, trainer.fits if processes.count() == 1 else None),
+        telling_what_fits(config, trainer.fits if distributed.world_size() == 1 else None),
         trainer.ready(),
         noted_signals() if files else contextlib.nullcontext(Stop()) as stop,
     ):
@@ -94,7 +94,7 @@ class _Trainer:
     ) -> None:
         self.run, self.data, self.sampler, self.config, self.epochs = run, data, sampler, config, epochs
         self.states = files.states if files else None
-        tensorboard = files.tensorboard if files and processes.is_main() else None
+        tensorboard = files.tensorboard if files and distributed.is_main() else None
         self.watch = Watch(tensorboard, sampler.steps_per_epoch, epochs)
         self.last_save = time.monotonic()
 
@@ -102,10 +102,10 @@ class _Trainer:
     def ready(self) -> Iterator[None]:
         """Goes on from the last state, if there is one, with the event files open."""
         if self.states is not None:
-            with processes.together():
-                name = self.states.latest() if processes.is_main() else None
-            if name := processes.told(name):
-                with processes.together():
+            with distributed.together():
+                name = self.states.latest() if distributed.is_main() else None
+            if name := distributed.broadcast(name):
+                with distributed.together():
                     self.run.restore(self.states.load(name))
                 place = self.run.progress
                 logger.info("going on from epoch %d, batch %d", place.epoch, place.draws)
@@ -133,7 +133,7 @@ class _Trainer:
             self.sampler.steps_per_epoch,
             "batch",
             f"epoch {progress.epoch}",
-            is_wanted=processes.is_main(),
+            is_wanted=distributed.is_main(),
             initial=progress.draws,
             mininterval=5,
             leave=False,
@@ -150,7 +150,7 @@ class _Trainer:
 
     def _inputs(self, draw: Draw, data: TrackData) -> TrackBatch:
         """This process's share of a draw's inputs, where a copy to a GPU need not wait for them."""
-        batch = data.batch(draw.tracks, processes.rank(), processes.count())
+        batch = data.batch(draw.tracks, distributed.rank(), distributed.world_size())
         return batch.pinned() if self.run.objective.model.device.type == "cuda" else batch
 
     def _step(self, group: list[tuple[Draw, TrackBatch]], data: TrackData) -> dict[str, float]:
@@ -201,7 +201,7 @@ class _Trainer:
             progress.best_epoch = record.epoch
             self.run.keep_best()
         self._save()
-        self._leave(processes.largest(stop.signal)[0])
+        self._leave(distributed.all_reduce_max(stop.signal)[0])
 
     def _save_where_due(self, stop: Stop) -> None:
         """Saves every so many steps or minutes, and before it leaves on a signal."""
@@ -210,7 +210,7 @@ class _Trainer:
         every = self.config.save_every_steps
         due = time.monotonic() - self.last_save > 60 * self.config.save_every_minutes
         due = due or (every is not None and self.run.progress.step % every == 0)
-        signal, due_anywhere = processes.largest(stop.signal, int(due))
+        signal, due_anywhere = distributed.all_reduce_max(stop.signal, int(due))
         if signal or due_anywhere:
             self._save()
         self._leave(signal)
@@ -225,6 +225,6 @@ class _Trainer:
         if self.states is None:
             return
         state = self.run.state()
-        if processes.is_main():
+        if distributed.is_main():
             self.states.save(self.run.progress.epoch, self.run.progress.draws, state)
         self.last_save = time.monotonic()

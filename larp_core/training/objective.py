@@ -1,7 +1,4 @@
-"""A stage as "batch -> dict of losses". The loop does not know which stage it runs.
-
-Stage 1 is WTC, stage 2 adds TTC, stage 3 adds TPC (paper, equations 7 to 9); CLAP-FT is a loss of its own.
-"""
+"""A stage as "batch -> dict of losses". The loop does not know which stage it runs."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import abc
 import copy
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from larp_core.config import ModelConfig, TrainingConfig
+from larp_core.config.stages import Stage
 from larp_core.data.train_graph import TrainGraph
 from larp_core.losses.clap import clap_contrast
 from larp_core.losses.encoded import EncodedBatch, Features, LossOptions
@@ -30,29 +27,10 @@ from larp_core.model.fusion import MeanFusion
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.momentum import FeatureQueue, MomentumEncoder
 from larp_core.runtime.errors import UserError
-from larp_core.training.encode import autocast, encode, encode_all
+from larp_core.training.encode import TrackEncoder, autocast, encode, encode_all
 from larp_core.training.pruning import PairPruning
 from larp_core.training.sampler import Draw
 from larp_core.training.track_data import TrackBatch, TrackData
-
-
-@dataclass(frozen=True)
-class StagePlan:
-    """What distinguishes the stages: `losses` among wtc, ttc, tpc, clap, nt_xent; `fusion` of stage 3 is mean or
-    attention."""
-
-    losses: tuple[str, ...]
-    fusion: str = "mean"
-
-    @property
-    def pairs(self) -> bool:
-        return bool({"ttc", "nt_xent"} & set(self.losses))
-
-    @property
-    def hears_only(self) -> bool:
-        """Whether captions take no part."""
-        return self.losses == ("nt_xent",)
-
 
 TABLES = ("audio", "text", "has_audio", "has_text")
 TEMPERATURES = (0.001, 0.5)
@@ -63,16 +41,6 @@ OF_THE_MODEL = "fuse."
 
 GraphRelation = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-PLANS = {
-    "larp_wtc": StagePlan(("wtc",)),
-    "larp_ttc": StagePlan(("wtc", "ttc")),
-    "larp_ttc_continued": StagePlan(("wtc", "ttc")),
-    "larp_tpc": StagePlan(("wtc", "ttc", "tpc"), fusion="mean"),
-    "larp_tpc_fusion": StagePlan(("wtc", "ttc", "tpc"), fusion="attention"),
-    "clap_ft": StagePlan(("clap",)),
-    "co_playlist": StagePlan(("nt_xent",)),
-}
-
 
 class Objective(nn.Module, abc.ABC):
     """What the loop trains. Called, it returns the losses of a batch.
@@ -82,7 +50,7 @@ class Objective(nn.Module, abc.ABC):
     """
 
     def __init__(
-        self, model: LarpModel, losses: tuple[str, ...], fixed_temperature: float, training: TrainingConfig
+        self, model: TrackEncoder, losses: tuple[str, ...], fixed_temperature: float, training: TrainingConfig
     ) -> None:
         super().__init__()
         self.model = model
@@ -133,6 +101,8 @@ class Objective(nn.Module, abc.ABC):
 class ClapObjective(Objective):
     """CLAP-FT: the towers alone under symmetric InfoNCE."""
 
+    model: LarpModel
+
     def __init__(self, model: LarpModel, temperature: float, training: TrainingConfig) -> None:
         super().__init__(model, ("clap",), temperature, training)
 
@@ -154,29 +124,30 @@ class LarpObjective(Objective):
         UserError: a switch that the published code's diagonal targets have no room for.
     """
 
+    model: LarpModel
     tables: Features
 
     def __init__(
         self,
         model: LarpModel,
-        plan: StagePlan,
+        stage: Stage,
         graph: TrainGraph,
-        recipe: ModelConfig,
+        config: ModelConfig,
         training: TrainingConfig,
         pruning: PairPruning | None = None,
     ) -> None:
-        super().__init__(model, plan.losses, recipe.temperature, training)
+        super().__init__(model, stage.losses, config.temperature, training)
         _refuse_switches_of_the_graph(training)
-        self.plan = plan
+        self.stage = stage
         self.graph = graph
         self.pruning = pruning
-        self.momentum = MomentumEncoder(model, recipe.momentum)
-        self.queue = FeatureQueue(recipe.queue_size, recipe.projection)
-        self.fuse: nn.Module = model.playlist_fusion if plan.fusion == "attention" else MeanFusion()
+        self.momentum = MomentumEncoder(model, config.momentum)
+        self.queue = FeatureQueue(config.queue_size, config.projection)
+        self.fuse: nn.Module = model.playlist_fusion if stage.fusion == "attention" else MeanFusion()
 
     def prepare(self, data: TrackData) -> None:
         """First rows of the lookup tables: the stage's starting weights over every train track."""
-        if "tpc" in self.plan.losses:
+        if "tpc" in self.stage.losses:
             self.tables = encode_all(self.model, data, self.training_config.precision, shared_out=True)
 
     def follow(self) -> None:
@@ -186,7 +157,7 @@ class LarpObjective(Objective):
     def resumable(self) -> dict[str, Tensor]:
         """Model, momentum model, queue and tables."""
         tensors = {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(OF_THE_MODEL)}
-        if "tpc" in self.plan.losses:
+        if "tpc" in self.stage.losses:
             tensors |= {f"tables.{name}": getattr(self.tables, name) for name in TABLES}
         return tensors
 
@@ -207,11 +178,11 @@ class LarpObjective(Objective):
                 slow = encode(self.momentum.model, batch)
         step = self._encoded(draw, online, slow, epoch_progress)
         found: dict[str, Tensor] = {}
-        if "wtc" in self.plan.losses:
+        if "wtc" in self.stage.losses:
             found["wtc"] = within_track_contrast(step)
-        if "ttc" in self.plan.losses:
+        if "ttc" in self.stage.losses:
             found["ttc"] = track_track_contrast(step)
-        if "tpc" in self.plan.losses:
+        if "tpc" in self.stage.losses:
             found["tpc"] = track_playlist_contrast(step, self._playlists(draw))
             self._update_tables(step.tracks, online)
         self.queue.push(slow.audio, slow.text, step.tracks, slow.has_audio, slow.has_text)

@@ -34,7 +34,7 @@ class TrainingResult:
 
 
 @dataclass
-class Progress:
+class RunProgress:
     """Where a run is: all that a resumed run needs beside its tensors.
 
     Attributes:
@@ -91,5 +91,5 @@ class Progress:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Progress:
+    def from_dict(cls, values: dict[str, Any]) -> RunProgress:
         return cls(**values | {"curve": [EpochRecord(**entry) for entry in values["curve"]]})

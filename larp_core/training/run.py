@@ -14,9 +14,9 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
 
 from larp_core.config import TrainingConfig
-from larp_core.training import processes
+from larp_core.training import distributed
 from larp_core.training.objective import Objective
-from larp_core.training.records import Progress
+from larp_core.training.records import RunProgress
 from larp_core.training.schedule import cosine_with_warmup
 from larp_core.training.state import State
 
@@ -36,7 +36,7 @@ class Run:
     scheduler: LambdaLR
     scaler: torch.amp.GradScaler
     accelerator: Accelerator
-    progress: Progress = field(default_factory=Progress)
+    progress: RunProgress = field(default_factory=RunProgress)
     best_state: dict[str, Tensor] = field(default_factory=dict)
 
     def unsynced(self) -> contextlib.AbstractContextManager[Any]:
@@ -70,7 +70,7 @@ class Run:
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self.best_state.items()}
-        tensors |= {f"random.{name}": processes.gathered(numbers) for name, numbers in _random_states().items()}
+        tensors |= {f"random.{name}": distributed.all_gather(numbers) for name, numbers in _random_states().items()}
         scheduler = {name: value for name, value in self.scheduler.state_dict().items() if name != "lr_lambdas"}
         values = {"progress": self.progress.as_dict(), "scheduler": scheduler, "scaler": self.scaler.state_dict()}
         return State(tensors, values)
@@ -93,13 +93,13 @@ class Run:
             group["lr"] = rate
         self.scaler.load_state_dict(state.values["scaler"])
         self.best_state = {name: tensor.to(self.objective.model.device) for name, tensor in parts["best"].items()}
-        self.progress = Progress.from_dict(state.values["progress"])
-        _restore_random({name: numbers[processes.rank()] for name, numbers in parts["random"].items()})
+        self.progress = RunProgress.from_dict(state.values["progress"])
+        _restore_random({name: numbers[distributed.rank()] for name, numbers in parts["random"].items()})
 
 
 def start_run(objective: Objective, config: TrainingConfig, total_steps: int) -> Run:
     """A run before its first step."""
-    accelerator = processes.start(config.device)
+    accelerator = distributed.start(config.device)
     parameters = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     optimizer = Adam(
         parameters,

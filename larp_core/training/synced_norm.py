@@ -1,7 +1,8 @@
 """Batch norms over the whole batch where its tracks are shared out over processes, on CPU and GPU alike.
 
-`torch.nn.SyncBatchNorm` needs CUDA, and HTS-AT begins with a batch norm over mel bins: without this, two processes
-with half a batch each would compute other features than one with all of it.
+HTS-AT begins with a batch norm over mel bins: without this, two processes with half a batch each would compute other
+features than one with all of it. `torch.nn.SyncBatchNorm` needs CUDA, and can't be told that every process has the same
+rows; one path for both kinds of machine is one that the tests on a CPU see.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from larp_core.training.processes import summed
+from larp_core.training.distributed import all_reduce
 
 
 class SyncedBatchNorm(_BatchNorm):
@@ -40,10 +41,10 @@ class SyncedBatchNorm(_BatchNorm):
         dims = [0, *range(2, input.dim())]
         shape = [1, -1] + [1] * (input.dim() - 2)
         rows = input.float()
-        number = summed(torch.tensor(rows.numel() / rows.shape[1], device=rows.device))
-        mean = summed(rows.sum(dims)) / number
+        number = all_reduce(torch.tensor(rows.numel() / rows.shape[1], device=rows.device))
+        mean = all_reduce(rows.sum(dims)) / number
         centred = rows - mean.view(shape)
-        variance = summed(centred.square().sum(dims)) / number
+        variance = all_reduce(centred.square().sum(dims)) / number
         self._follow(mean.detach(), variance.detach() * number / (number - 1))
         normal = centred * (variance + self.eps).rsqrt().view(shape)
         if self.affine:

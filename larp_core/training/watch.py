@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from tensorboardX import SummaryWriter
 
-from larp_core.training.records import EpochRecord, Progress
+from larp_core.training.records import EpochRecord, RunProgress
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Watch:
             if self._writer is not None:
                 self._writer.close()
 
-    def step(self, progress: Progress, losses: dict[str, float], learning_rate: float) -> None:
+    def step(self, progress: RunProgress, losses: dict[str, float], learning_rate: float) -> None:
         """After an optimiser step; `losses` of its last batch."""
         if self._writer is not None:
             for name, value in (losses | {"learning_rate": learning_rate}).items():

@@ -9,12 +9,15 @@ import pytest
 
 from assets import checks, launch
 from assets.factory import asset_of, assets_in_one_process
-from larp_core.__main__ import _parser
+from larp_core.cli.main import parser
 from larp_core.config.settings import VARIABLES, Settings, make_settings
 from larp_core.data.split.leaks import LeakReport
-from larp_core.graph.job import Job, Report, Step
+from larp_core.graph.job import Call, Job, Step
 from larp_core.runtime.errors import UserError
+from larp_core.runtime.report import Report
 from pipeline.resources import resources_of
+
+NOTHING = Call("none:none", lambda job: {})
 
 
 @pytest.fixture
@@ -39,18 +42,18 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def jobs(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+def jobs(settings: Settings) -> list[Job]:
     """`mpd/first -> mpd/second`, the whole graph for this test."""
-    first = Step("first", "The first.", "none:none", outputs=lambda job: [job.paths.root / "first.txt"])
+    first = Step("first", "The first.", NOTHING, outputs=lambda job: [job.paths.root / "first.txt"])
     second = Step(
         "second",
         "The second.",
-        "none:none",
+        NOTHING,
         upstream=lambda _: ["first"],
         outputs=lambda job: [job.paths.root / "second.txt"],
     )
-    monkeypatch.setattr("larp_core.graph.registry.STEPS", {step.name: step for step in (first, second)})
-    return [Job(first, settings, "mpd"), Job(second, settings, "mpd")]
+    steps = {step.name: step for step in (first, second)}
+    return [Job(step, settings, "mpd", steps) for step in steps.values()]
 
 
 def materialize(settings: Settings, definitions: list[Any], **options: Any) -> dg.ExecuteInProcessResult:
@@ -58,7 +61,7 @@ def materialize(settings: Settings, definitions: list[Any], **options: Any) -> d
 
 
 def assets_of(jobs: list[Job]) -> list[dg.AssetsDefinition]:
-    return [asset_of(job, group="mpd_ingest", kinds={"python"}) for job in jobs]
+    return [asset_of(job, group="mpd_ingest") for job in jobs]
 
 
 def metadata(result: dg.ExecuteInProcessResult, name: str) -> dict[str, Any]:
@@ -67,11 +70,10 @@ def metadata(result: dg.ExecuteInProcessResult, name: str) -> dict[str, Any]:
 
 
 def test_a_step_that_has_nothing_to_write_says_so(
-    settings: Settings, log: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    settings: Settings, log: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """As the transfer from one dataset to the other does where there is one alone."""
-    step = Step("nothing", "x", "none:none", outputs=lambda job: [], shared=True)
-    monkeypatch.setattr("larp_core.graph.registry.STEPS", {"nothing": step})
+    step = Step("nothing", "x", NOTHING, outputs=lambda job: [], shared=True)
     assert materialize(settings, assets_of([Job(step, settings)])).success and log == ["nothing"]
     assert "7 rows, done in" in capfd.readouterr().err
 
@@ -128,12 +130,12 @@ def test_a_missing_upstream_is_a_line_too(settings: Settings, jobs: list[Job], l
 def test_the_check_blocks_what_follows_when_it_fails(
     settings: Settings, log: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    split = Step("cold_start_split", "A split.", "none:none", outputs=lambda job: [job.paths.split_tracks])
-    after = Step("after", "Reads it.", "none:none", upstream=lambda _: ["cold_start_split"])
-    monkeypatch.setattr("larp_core.graph.registry.STEPS", {step.name: step for step in (split, after)})
+    split = Step("cold_start_split", "A split.", NOTHING, outputs=lambda job: [job.paths.split_tracks])
+    after = Step("after", "Reads it.", NOTHING, upstream=lambda _: ["cold_start_split"])
     leaks = LeakReport(2, 0, 0, ("track 5 stands in train and test",), 0, ())
     monkeypatch.setattr("larp_core.data.split.leaks.check_leaks", lambda paths, twins: leaks)
-    graph = [*assets_of([Job(split, settings, "mpd"), Job(after, settings, "mpd")]), checks.no_leaks("mpd")]
+    jobs = [Job(split, settings, "mpd"), Job(after, settings, "mpd", {"cold_start_split": split})]
+    graph = [*assets_of(jobs), checks.no_leaks("mpd")]
 
     failed = materialize(settings, graph)
     assert not failed.success and log == ["mpd/cold_start_split"]
@@ -147,11 +149,10 @@ def test_the_check_blocks_what_follows_when_it_fails(
 
 
 def test_the_log_says_where_the_pages_lie(
-    settings: Settings, log: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    settings: Settings, log: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    page = Step("page", "x", "none:none", outputs=lambda job: [job.settings.shared.listening_page(job.dataset)])
-    table = Step("table", "x", "none:none", outputs=lambda job: [job.paths.root / "table.parquet"])
-    monkeypatch.setattr("larp_core.graph.registry.STEPS", {step.name: step for step in (page, table)})
+    page = Step("page", "x", NOTHING, outputs=lambda job: [job.settings.shared.listening_page(job.dataset)])
+    table = Step("table", "x", NOTHING, outputs=lambda job: [job.paths.root / "table.parquet"])
     assert materialize(settings, assets_of([Job(page, settings, "mpd"), Job(table, settings, "mpd")])).success
     printed = capfd.readouterr().err
     assert str(settings.data_dir / "reports" / "listen_mpd.html") in printed
@@ -162,7 +163,8 @@ CHILD = """
 import os, signal, sys
 from dagster_pipes import open_dagster_pipes
 from larp_core.graph import memo
-from larp_core.graph.job import Job, Report, Step
+from larp_core.graph.job import Call, Job, Step
+from larp_core.runtime.report import Report
 from larp_core.config.settings import make_settings
 behaviour, data_dir = sys.argv[1:]
 with open_dagster_pipes() as pipes:
@@ -178,15 +180,16 @@ with open_dagster_pipes() as pipes:
         job.outputs[0].write_text("weights")
         return Report(1)
     Job.work = work
-    step = Step("alone", "A torch step.", "none:none", outputs=lambda job: [job.paths.root / "w.txt"], torch=True)
+    step = Step(
+        "alone", "A torch step.", Call("none:none", dict), outputs=lambda job: [job.paths.root / "w.txt"], torch=True
+    )
     memo.run(Job(step, make_settings(data_dir=data_dir, recipe="smoke"), "mpd"))
 """
 
 
 @pytest.fixture
-def torch_job(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Job:
-    step = Step("alone", "A torch step.", "none:none", outputs=lambda job: [job.paths.root / "w.txt"], torch=True)
-    monkeypatch.setattr("larp_core.graph.registry.STEPS", {"alone": step})
+def torch_job(settings: Settings) -> Job:
+    step = Step("alone", "A torch step.", NOTHING, outputs=lambda job: [job.paths.root / "w.txt"], torch=True)
     return Job(step, settings, "mpd")
 
 
@@ -233,7 +236,7 @@ def test_a_childs_user_error_is_a_failure_that_is_not_retried(
 
 def test_the_command_names_every_setting(tmp_path: Path) -> None:
     settings = make_settings(data_dir=str(tmp_path), recipe="smoke", mpd_dir="/m", audio_dir="/a")
-    step = Step("larp_wtc", "x", "none:none", torch=True)
+    step = Step("larp_wtc", "x", NOTHING, torch=True)
     words = launch.command_of([Job(step, settings, "mpd")])[1:]
     assert words[:4] == ["-m", "larp_core", "run", "larp_wtc"]
     options = dict(zip(words[4::2], words[5::2], strict=True))
@@ -245,8 +248,8 @@ def test_every_setting_comes_back_from_the_command(tmp_path: Path) -> None:
     folders = {name: f"/{name}" for name in VARIABLES.values() if name.endswith("_dir") and name != "data_dir"}
     audio = {"audio_urls": "/u.csv", "audio_sources": "urls,youtube", "audio_retry": "final", "cookies_file": "/c"}
     settings = make_settings(data_dir=str(tmp_path), recipe="smoke", **folders, **audio)
-    words = launch.command_of([Job(Step("larp_wtc", "x", "none:none"), settings, "own")])[4:]
-    options = vars(_parser().parse_args(["run", *words[words.index("larp_wtc") :]]))
+    words = launch.command_of([Job(Step("larp_wtc", "x", NOTHING), settings, "own")])[4:]
+    options = vars(parser().parse_args(["run", *words[words.index("larp_wtc") :]]))
     assert make_settings(**{name: options[name] for name in VARIABLES.values()}) == settings
 
 
@@ -254,7 +257,8 @@ TOGETHER = """
 import sys
 from larp_core.graph import memo
 from larp_core.config.settings import make_settings
-from larp_core.graph.job import Job, Report, Step
+from larp_core.graph.job import Call, Job, Step
+from larp_core.runtime.report import Report
 def work(job):
     job.outputs[0].parent.mkdir(parents=True, exist_ok=True)
     job.outputs[0].write_text("vectors")
@@ -263,7 +267,8 @@ Job.work = work
 data_dir, *names = sys.argv[1:]
 print("one process for", *names)
 for name in names:
-    step = Step(name, "x", "none:none", outputs=lambda job: [job.paths.root / f"{job.encoder}.txt"], torch=True)
+    outputs = lambda job: [job.paths.root / f"{job.encoder}.txt"]
+    step = Step(name, "x", Call("none:none", dict), outputs=outputs, torch=True)
     memo.run(Job(step, make_settings(data_dir=data_dir, recipe="smoke"), "mpd"))
 """
 
@@ -272,7 +277,7 @@ def test_steps_together_share_a_child_and_are_reused_one_by_one(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     steps = [
-        Step(name, "x", "none:none", outputs=lambda job: [job.paths.root / f"{job.encoder}.txt"], torch=True)
+        Step(name, "x", NOTHING, outputs=lambda job: [job.paths.root / f"{job.encoder}.txt"], torch=True)
         for name in ("embeddings/a", "embeddings/b")
     ]
     jobs = [Job(step, settings, "mpd") for step in steps]
@@ -281,9 +286,7 @@ def test_steps_together_share_a_child_and_are_reused_one_by_one(
         return [sys.executable, "-c", TOGETHER, str(settings.data_dir), *(job.step.name for job in jobs)]
 
     monkeypatch.setattr(launch, "command_of", command)
-    definitions = [
-        assets_in_one_process(jobs, name="embeddings", group="g", kinds={step.name: {"parquet"} for step in steps})
-    ]
+    definitions = [assets_in_one_process(jobs, name="embeddings", group="g")]
     assert materialize(settings, definitions).success
     assert "one process for embeddings/a embeddings/b" in capfd.readouterr().out
 

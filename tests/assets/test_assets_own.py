@@ -12,10 +12,10 @@ import pytest
 import soundfile
 from audio_files import chirp, write_audio
 
-from larp_core.audio.acquire.own_music import track_uri
 from larp_core.config import SplitConfig
 from larp_core.config.recipes import SMOKE
 from larp_core.config.settings import Settings
+from larp_core.data.readers.own_folder import track_uri
 from pipeline.definitions import build_definitions
 from pipeline.resources import resources_of
 

@@ -76,7 +76,7 @@ def test_a_run_in_dagster_shows_none(
     server.plan(429, Retry_After="1")
     server.plan(401)
     jobs = jobs_in(environment)
-    assets = [asset_of(job, group="lfm_ingest", kinds=set()) for job in jobs]
+    assets = [asset_of(job, group="lfm_ingest") for job in jobs]
     home = tmp_path / "instance"
     home.mkdir()
     with dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}}) as instance:

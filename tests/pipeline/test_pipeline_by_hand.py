@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from places import ROOT
 
-from larp_core.__main__ import _name_lines, _open_pipes, _settings, _show_progress
+from larp_core.cli.options import settings_of
+from larp_core.cli.run import _name_lines, _open_pipes, _show_progress
 from larp_core.config.settings import VARIABLES, make_settings
-from larp_core.graph.job import Job, step_named
+from larp_core.graph.registry import job_named
 
 STEP = """
 import sys
@@ -22,19 +23,19 @@ from assets import launch
 from assets.factory import asset_of
 from larp_core.graph import registry
 from larp_core.config.settings import make_settings
-from larp_core.graph.job import Job, Step
+from larp_core.graph.job import Call, Job, Step
 from pipeline.resources import resources_of
 
 data_dir, child = sys.argv[1:]
-step = Step("alone", "Sleeps.", "none:none", outputs=lambda job: [job.paths.root / "w.txt"], torch=True)
+step = Step("alone", "Sleeps.", Call("none:none", dict), outputs=lambda job: [job.paths.root / "w.txt"], torch=True)
 settings = make_settings(data_dir=data_dir)
 launch.command_of = lambda job: [sys.executable, "-c", child, data_dir]
-asset = asset_of(Job(step, settings, "mpd"), group="mpd_training", kinds={"python"})
+asset = asset_of(Job(step, settings, "mpd"), group="mpd_training")
 dg.materialize([asset], resources=resources_of(settings))
 """
 CHILD = """
 import os, pathlib, sys, time
-from larp_core.__main__ import _open_pipes
+from larp_core.cli.run import _open_pipes
 with _open_pipes():
     pathlib.Path(sys.argv[1], "child.pid").write_text(str(os.getpid()))
     time.sleep(120)
@@ -60,7 +61,7 @@ def test_lines_of_a_step_bear_its_name() -> None:
     try:
         with _open_pipes() as pipes:
             _show_progress(pipes)
-        _name_lines(Job(step_named("clips"), make_settings(data_dir="data"), "mpd"), one_of=1)
+        _name_lines(job_named("clips", make_settings(data_dir="data"), "mpd"), one_of=1)
         [handler] = [handler for handler in logger.handlers if handler not in before]
         line = handler.format(logging.makeLogRecord({"msg": "3 of 4 clips"}))
     finally:
@@ -100,8 +101,8 @@ def test_settings_come_from_the_environment_and_options_win(tmp_path: Path) -> N
 def test_inside_dagster_options_are_all_that_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LARP_RECIPE", "paper")
     options = dict.fromkeys(VARIABLES.values()) | {"data_dir": str(tmp_path)}
-    assert _settings(options, inside_dagster=False).recipe.name == "paper"
-    assert _settings(options, inside_dagster=True).recipe.name == "demo"
+    assert settings_of(options, inside_dagster=False).recipe.name == "paper"
+    assert settings_of(options, inside_dagster=True).recipe.name == "demo"
 
 
 def test_a_training_process_ends_with_its_killed_step(tmp_path: Path) -> None:

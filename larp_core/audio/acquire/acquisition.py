@@ -20,16 +20,17 @@ import polars as pl
 from larp_core.audio.acquire.attempt import STORE, Request, crashed, is_unchanged, local_file, make_getter, mismatch
 from larp_core.audio.acquire.configured import configured_sources
 from larp_core.audio.acquire.ledger import OK, Entry, Ledger, is_retriable, lost
+from larp_core.audio.acquire.paced import Paced
 from larp_core.audio.acquire.pairs import BadRow
 from larp_core.audio.acquire.sources import MAPPING_FILE, AudioSource, Outcome, Track
 from larp_core.audio.coverage import coverage_by_split
 from larp_core.config import AcquireConfig
 from larp_core.config.paths import DatasetPaths
 from larp_core.config.settings import Settings
-from larp_core.graph.job import Job, Report
 from larp_core.runtime.files import make_folder
-from larp_core.runtime.pacing import Paced, backoff_seconds
+from larp_core.runtime.pacing import backoff_seconds
 from larp_core.runtime.progress import progressing
+from larp_core.runtime.report import Report
 from larp_core.runtime.workers import Crashed, map_in_processes
 
 INCOMING = ".incoming"
@@ -37,10 +38,10 @@ MAX_ROWS_SHOWN = 20
 MAX_PASSES = 5
 """How often a run asks for one track. Refusals are no track's fault: the next run goes on with it."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
-def acquire_audio(job: Job) -> Report:
+def acquire_audio(settings: Settings, dataset: str) -> Report:
     """Fills the ledger: one row for every track of the split.
 
     Tracks whose outcome is final are not asked for again; files in the store, put there by another dataset or by a run
@@ -51,31 +52,34 @@ def acquire_audio(job: Job) -> Report:
     Raises:
         UserError: a folder, mapping or list of URLs can't be used at all, or the data folder can't be written.
     """
-    tracks = _tracks_of(job.paths)
-    ledger = Ledger(job.paths.ledger)
+    paths = settings.paths(dataset)
+    tracks = _tracks_of(paths)
+    ledger = Ledger(paths.ledger)
     ledger.keep_only({track.track_uri: track.track_id for track in tracks})
-    incoming = make_folder(job.settings.shared.audio) / INCOMING / job.dataset
+    incoming = make_folder(settings.shared.audio) / INCOMING / dataset
     shutil.rmtree(incoming, ignore_errors=True)
-    with configured_sources(job, tracks) as sources:
+    with configured_sources(settings, dataset, tracks) as sources:
         if bad_rows := [row for source in sources for row in source.bad_rows]:
-            log.warning("%d rows of your tables can't be used, the first: %s", len(bad_rows), bad_rows[0])
-        requests = _unsettled(job, _shuffled(tracks, job.dataset), sources, ledger)
-        _get_all(job, requests, sources, ledger, incoming)
+            logger.warning("%d rows of your tables can't be used, the first: %s", len(bad_rows), bad_rows[0])
+        requests = _unsettled(_shuffled(tracks, dataset), sources, ledger, settings)
+        _get_all(requests, sources, ledger, incoming, settings, dataset)
     shutil.rmtree(incoming, ignore_errors=True)
-    return _report(ledger.save(), job.paths, len(requests), bad_rows)
+    return _report(ledger.save(), paths, len(requests), bad_rows)
 
 
-def _unsettled(job: Job, tracks: list[Track], sources: Sequence[AudioSource], ledger: Ledger) -> list[Request]:
+def _unsettled(
+    tracks: list[Track], sources: Sequence[AudioSource], ledger: Ledger, settings: Settings
+) -> list[Request]:
     """What there is to do, the user's own files first: they wait for nobody."""
-    gone = lost(ledger.entries.values(), job.settings.data_dir)
+    gone = lost(ledger.entries.values(), settings.data_dir)
     here: list[Request] = []
     elsewhere: list[Request] = []
     for track in tracks:
         before = ledger.entries.get(track.track_uri)
         own = local_file(track, sources)
         is_known = before is not None and before.track_uri not in gone
-        if before is None or not is_known or not _is_settled(track, before, own, sources, job.settings):
-            (elsewhere if own is None else here).append(Request(track, before, job.settings.audio_retry == "final"))
+        if before is None or not is_known or not _is_settled(track, before, own, sources, settings):
+            (elsewhere if own is None else here).append(Request(track, before, settings.audio_retry == "final"))
     return here + elsewhere
 
 
@@ -105,10 +109,17 @@ def _has_said(question: str | Outcome, source: str, before: Entry, settings: Set
     return said is not None and not is_retriable(said, before.attempts) and settings.audio_retry != "final"
 
 
-def _get_all(job: Job, requests: list[Request], sources: Sequence[AudioSource], ledger: Ledger, incoming: Path) -> None:
+def _get_all(
+    requests: list[Request],
+    sources: Sequence[AudioSource],
+    ledger: Ledger,
+    incoming: Path,
+    settings: Settings,
+    dataset: str,
+) -> None:
     """Passes over the requests, until nothing is left that this run could still get."""
-    acquire, shared = job.recipe.acquire, job.settings.shared
-    arguments = (tuple(sources), job.settings.data_dir, shared.audio, incoming, acquire.duration_tolerance_seconds)
+    acquire, shared = settings.recipe.acquire, settings.shared
+    arguments = (tuple(sources), settings.data_dir, shared.audio, incoming, acquire.duration_tolerance_seconds)
     notices = _Notices(sources)
     notices.show()
     for _ in range(MAX_PASSES):
@@ -119,7 +130,7 @@ def _get_all(job: Job, requests: list[Request], sources: Sequence[AudioSource], 
             return
         requests = later
         done = map_in_processes(make_getter, arguments, due, isolated=True)
-        for request, found in progressing(done, len(due), "track", f"{job.dataset}/mp3"):
+        for request, found in progressing(done, len(due), "track", f"{dataset}/mp3"):
             entry = crashed(request, sources, str(found)) if isinstance(found, Crashed) else found
             ledger.record(entry)
             if entry.is_retriable:
@@ -138,7 +149,8 @@ def _due_at(request: Request, acquire: AcquireConfig) -> float:
     before = request.before
     if before is None or before.last_attempt_at is None or before.status != "error" or request.asks_again:
         return 0.0
-    return before.last_attempt_at.timestamp() + backoff_seconds(before.track_uri, before.attempts, acquire)
+    wait = backoff_seconds(before.track_uri, before.attempts, acquire.backoff_seconds, acquire.max_backoff_seconds)
+    return before.last_attempt_at.timestamp() + wait
 
 
 def _wait_for_the_rest(later: list[Request], acquire: AcquireConfig) -> list[Request]:
@@ -146,10 +158,10 @@ def _wait_for_the_rest(later: list[Request], acquire: AcquireConfig) -> list[Req
     soon = [at for request in later if (at := _due_at(request, acquire)) - time.time() <= acquire.max_wait_seconds]
     if not soon:
         if later:
-            log.info("%d tracks may be had later; run this step again for them", len(later))
+            logger.info("%d tracks may be had later; run this step again for them", len(later))
         return []
     seconds = max(soon) - time.time()
-    log.info("%d tracks failed and are tried again in %.0f s", len(soon), seconds)
+    logger.info("%d tracks failed and are tried again in %.0f s", len(soon), seconds)
     time.sleep(max(seconds, 0.0))
     return _due(later, acquire)[0]
 
@@ -165,7 +177,7 @@ class _Notices:
         for gate in self._gates:
             if (notice := gate.notice) and gate.paused_until not in self._told:
                 self._told.add(gate.paused_until)
-                log.warning("%s", notice)
+                logger.warning("%s", notice)
 
 
 def _tracks_of(paths: DatasetPaths) -> list[Track]:

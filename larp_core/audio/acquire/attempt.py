@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from larp_core.audio.acquire.ledger import OK, Entry, is_retriable, now, refusal
-from larp_core.audio.acquire.sources import AUDIO_SUFFIXES, AudioSource, Outcome, Track
+from larp_core.audio.acquire.sources import AudioSource, Outcome, Track
 from larp_core.audio.decode import CorruptAudio, measure
 from larp_core.audio.names import track_file
+from larp_core.data.readers.own_folder import AUDIO_SUFFIXES
 from larp_core.runtime.files import hash_file, make_folder
 
 STORE = "store"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from larp_core.audio.acquire.pairs import BadRow, Pairs, read_pairs, shown
+from larp_core.audio.acquire.pairs import BadRow, UserTable, read_pairs, shown
 from larp_core.audio.acquire.refusals import redacted, refusal_of
 from larp_core.audio.acquire.sources import Outcome, Track
 from larp_core.audio.names import safe_file_name
@@ -149,7 +149,7 @@ class UrlList(YtDlp):
         return url if isinstance(url, Outcome) else self._download(url, folder)
 
 
-def read_urls(table: Path) -> Pairs[str]:
+def read_urls(table: Path) -> UserTable[str]:
     """URLs by bare track uri; see `UrlList`."""
 
     def web_url(url: str) -> str:

@@ -38,7 +38,7 @@ def shown(cell: str) -> str:
 
 
 @dataclass(frozen=True)
-class Pairs(Generic[Value]):
+class UserTable(Generic[Value]):
     """Values by bare track uri, and the rows that gave none."""
 
     values: dict[str, Value] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Pairs(Generic[Value]):
         return {row.track_uri: row for row in reversed(self.bad_rows) if row.track_uri}
 
 
-def read_pairs(table: Path, column: str, value_of: Callable[[str], Value]) -> Pairs[Value]:
+def read_pairs(table: Path, column: str, value_of: Callable[[str], Value]) -> UserTable[Value]:
     """Reads the columns `track_uri` and `column`; others are passed over.
 
     A line is a row, since neither ids nor values hold line breaks: a quote that nobody closed costs its own line, not
@@ -67,7 +67,7 @@ def read_pairs(table: Path, column: str, value_of: Callable[[str], Value]) -> Pa
     Raises:
         UserError: no such file, no UTF-8, no such header, or there are rows and not one can be used.
     """
-    pairs: Pairs[Value] = Pairs()
+    pairs: UserTable[Value] = UserTable()
     for where, uri, cell in _rows(table, column):
         try:
             if not uri or not cell:

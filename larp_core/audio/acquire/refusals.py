@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import email.utils
 import re
-import time
 
 from larp_core.audio.acquire.sources import Outcome
+from larp_core.runtime.pacing import retry_after_seconds
 
 MAX_REASON_CHARS = 300
 URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)(?:[^\s/?#]*@)?([^\s?#'\"]*)(?:[?#][^\s'\"]*)?", re.IGNORECASE)
@@ -74,17 +73,6 @@ def spoken_seconds(words: str) -> float | None:
         return None
     count, unit = match.groups()
     return (1.0 if count in ("a", "an") else float(count)) * SECONDS_OF[unit]
-
-
-def retry_after_seconds(header: str | None) -> float | None:
-    """Seconds of a Retry-After header, a number or a date (RFC 9110, section 10.2.3); None where it is neither."""
-    text = (header or "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return float(text)
-    try:
-        return max(email.utils.parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
-    except (TypeError, ValueError, OverflowError):
-        return None
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:

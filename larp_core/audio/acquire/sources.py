@@ -13,17 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from larp_core.audio.acquire.pairs import BadRow, Pairs, read_pairs, shown
+from larp_core.audio.acquire.pairs import BadRow, UserTable, read_pairs, shown
 from larp_core.audio.names import safe_file_name
+from larp_core.data.readers.own_folder import AUDIO_SUFFIXES
 from larp_core.runtime.errors import UserError
 
-AUDIO_SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("aac", "ac3", "aif", "aifc", "aiff", "alac", "amr", "ape", "au", "caf", "flac", "m4a", "m4b", "mka", "mp2"),
-        *("mp3", "mp4", "mpc", "oga", "ogg", "opus", "spx", "tta", "w64", "wav", "weba", "webm", "wma", "wv"),
-    )
-)
 MAPPING_FILE = "mapping.csv"
 
 
@@ -133,7 +127,7 @@ class LocalFolder:
         self.files = files
         # Reversed, so that of several files of one track the first in the alphabet stays.
         self._file_of = {file.stem: file for file in reversed(files)}
-        self._mapping: Pairs[Path] = read_mapping(mapping) if mapping.exists() else Pairs()
+        self._mapping: UserTable[Path] = read_mapping(mapping) if mapping.exists() else UserTable()
         self.bad_rows: Sequence[BadRow] = self._mapping.bad_rows
 
     def by_id(self, track: Track) -> Path | BadRow | None:
@@ -172,7 +166,7 @@ def _audio_files(folder: str) -> Iterator[Path]:
         return
 
 
-def read_mapping(mapping: Path) -> Pairs[Path]:
+def read_mapping(mapping: Path) -> UserTable[Path]:
     """Files from a `mapping.csv`; see `LocalFolder`.
 
     Raises:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -25,15 +26,15 @@ from larp_core.audio.names import clip_file
 from larp_core.config import ClipConfig
 from larp_core.config.paths import DatasetPaths
 from larp_core.data.split.paper_lists import load_paper_lists
-from larp_core.graph.job import Job, Report
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import hash_of, write_parquet
 from larp_core.runtime.progress import Progress
+from larp_core.runtime.report import Report
 from larp_core.runtime.workers import Crashed, map_in_processes
 
 __all__ = ["SCHEMA", "build_clips", "build_shard", "has_clips_to_cut"]
 
-Plan = tuple[Shard, list[Clip | Cut]]
+ShardPlan = tuple[Shard, list[Clip | Cut]]
 """What is to be done for a shard: cuts, and rows that say why there is nothing to cut."""
 
 
@@ -46,45 +47,50 @@ class Outcomes:
     num_waiting: int
 
 
-def build_clips(job: Job) -> Report:
+def build_clips(paths: DatasetPaths, config: ClipConfig, lists_dir: Path | None = None) -> Report:
     """Cuts the clips of every track whose audio was got, and keeps those that would come out the same.
 
     A clip that can't be cut is a row with its status and reason; the others go on. What shards have come to is taken as
     it is, failures too: the next run tries those again, or their shard's own run.
 
+    Args:
+        lists_dir: the authors' published lists, for the offsets that come from them.
+
     Raises:
         UserError: the recipe's offsets are those of the published lists, and there are none; no clip a track.
     """
-    paths, listed = job.paths, _listed_starts(job)
+    listed = _listed_starts(paths.dataset, config, lists_dir)
     ledger = read_rows(paths.ledger)
-    shards = ClipShards(paths, _format_of(job.recipe.clip))
-    plans = (_plan(shard, rows, job, listed) for shard, rows in _by_shard(ledger))
+    shards = ClipShards(paths, _format_of(config))
+    plans = (_plan(shard, rows, paths, config, listed) for shard, rows in _by_shard(ledger))
     frame, num_cut = _carry_out(
-        plans, shards.finished_clips() | shards.outcomes(), shards, job, _num_clips(ledger, job)
+        plans, shards.finished_clips() | shards.outcomes(), shards, config, _num_clips(ledger, config)
     )
     write_parquet(frame, paths.clips, metadata={FORMAT_KEY: shards.clip_format})
     shards.remove()
     facts: dict[str, Any] = {"num_cut_now": num_cut}
-    if job.recipe.clip.offsets == "paper_lists":
+    if config.offsets == "paper_lists":
         uris = ledger.filter(pl.col("status") == OK)["track_uri"]
         facts["num_not_in_paper_lists"] = sum(uri not in listed for uri in uris)
     return report_of(frame, ledger, paths, facts)
 
 
-def build_shard(job: Job, number: int, count: int) -> Report:
+def build_shard(
+    paths: DatasetPaths, config: ClipConfig, lists_dir: Path | None = None, *, number: int, count: int
+) -> Report:
     """Cuts the clips of one of `count` shards, its earlier failures too, and leaves the outcome to the step.
 
     Raises:
         UserError: as `build_clips`; there is no shard of that number.
     """
-    shard, listed = Shard(number, count), _listed_starts(job)
-    shards = ClipShards(job.paths, _format_of(job.recipe.clip))
-    of_all = _by_shard(read_rows(job.paths.ledger), count)
+    shard, listed = Shard(number, count), _listed_starts(paths.dataset, config, lists_dir)
+    shards = ClipShards(paths, _format_of(config))
+    of_all = _by_shard(read_rows(paths.ledger), count)
     own = [rows for its_shard, rows in of_all if its_shard == shard]
-    plans = (_plan(shard, rows, job, listed) for rows in own)
+    plans = (_plan(shard, rows, paths, config, listed) for rows in own)
     good = {target: clip for target, clip in shards.outcomes().items() if clip.status == OK}
     frame, num_cut = _carry_out(
-        plans, shards.finished_clips() | good, shards, job, sum(_num_clips(rows, job) for rows in own)
+        plans, shards.finished_clips() | good, shards, config, sum(_num_clips(rows, config) for rows in own)
     )
     counts = Counter(frame["status"])
     facts = {"shard": str(shard), "num_cut_now": num_cut, **{f"num_{status}": counts[status] for status in counts}}
@@ -106,17 +112,16 @@ def _format_of(config: ClipConfig) -> str:
     return hash_of([config.clip_seconds, config.sample_rate_hz, CUTTER_VERSION])
 
 
-def _listed_starts(job: Job) -> dict[str, float]:
+def _listed_starts(dataset: str, config: ClipConfig, lists_dir: Path | None) -> dict[str, float]:
     """Seconds by track uri from the authors' published lists, where the recipe asks for them."""
-    if job.recipe.clip.offsets != "paper_lists":
+    if config.offsets != "paper_lists":
         return {}
-    folder = job.settings.paper_lists_dir
-    if folder is None:
+    if lists_dir is None:
         raise UserError(
-            f"LARP_PAPER_LISTS_DIR is not set, and the recipe {job.recipe.name} takes clip.offsets from the paper's "
-            "lists; set it to their folder"
+            "LARP_PAPER_LISTS_DIR is not set, and the recipe takes clip.offsets from the paper's lists; set it "
+            "to their folder"
         )
-    return dict(load_paper_lists(folder, job.dataset).select("track_uri", "start_seconds").iter_rows())
+    return dict(load_paper_lists(lists_dir, dataset).select("track_uri", "start_seconds").iter_rows())
 
 
 def _by_shard(ledger: pl.DataFrame, count: int | None = None) -> Iterator[tuple[Shard, pl.DataFrame]]:
@@ -128,32 +133,37 @@ def _by_shard(ledger: pl.DataFrame, count: int | None = None) -> Iterator[tuple[
         yield shards[number], rows.drop("shard")
 
 
-def _plan(shard: Shard, rows: pl.DataFrame, job: Job, listed: dict[str, float]) -> Plan:
-    return shard, [item for entry in entries_of(rows) for item in _plan_track(entry, job, listed.get(entry.track_uri))]
+def _plan(
+    shard: Shard, rows: pl.DataFrame, paths: DatasetPaths, config: ClipConfig, listed: dict[str, float]
+) -> ShardPlan:
+    plans = (_plan_track(entry, paths, config, listed.get(entry.track_uri)) for entry in entries_of(rows))
+    return shard, [item for plan in plans for item in plan]
 
 
-def _plan_track(entry: Entry, job: Job, listed_start: float | None) -> Iterable[Clip | Cut]:
+def _plan_track(
+    entry: Entry, paths: DatasetPaths, config: ClipConfig, listed_start: float | None
+) -> Iterable[Clip | Cut]:
     """What is to be done for a row of the ledger: cuts, a row that says why there is none, or nothing."""
     if entry.status != OK or entry.path is None or entry.duration_seconds is None or entry.decoder is None:
         return
-    starts = starts_of_clips(entry.track_uri, entry.duration_seconds, job.recipe.clip, listed_start)
+    starts = starts_of_clips(entry.track_uri, entry.duration_seconds, config, listed_start)
     if isinstance(starts, NoClip):
         yield Clip(entry.track_id, "too_short", detail=starts.reason, source_sha256=entry.sha256)
         return
-    source, measured = job.settings.data_dir / entry.path, Measured(entry.duration_seconds, entry.decoder)
+    source, measured = paths.data_dir / entry.path, Measured(entry.duration_seconds, entry.decoder)
     for index, start in enumerate(starts):
-        target = clip_file(job.paths.clips_dir, entry.track_uri, index)
-        path = str(target.relative_to(job.paths.root))
+        target = clip_file(paths.clips_dir, entry.track_uri, index)
+        path = str(target.relative_to(paths.root))
         yield Cut(Clip(entry.track_id, OK, index, start, path, source_sha256=entry.sha256), source, measured, target)
 
 
-def _num_clips(ledger: pl.DataFrame, job: Job) -> int:
+def _num_clips(ledger: pl.DataFrame, config: ClipConfig) -> int:
     """How many there are at most, for the bar of progress."""
-    return int((ledger["status"] == OK).sum()) * job.recipe.clip.clips_per_track
+    return int((ledger["status"] == OK).sum()) * config.clips_per_track
 
 
 def _carry_out(
-    plans: Iterable[Plan], old: dict[str, Clip], shards: ClipShards, job: Job, num_clips: int
+    plans: Iterable[ShardPlan], old: dict[str, Clip], shards: ClipShards, config: ClipConfig, num_clips: int
 ) -> tuple[pl.DataFrame, int]:
     """The table's rows for all plans, in its order, and how many clips were cut for it.
 
@@ -177,9 +187,9 @@ def _carry_out(
             progress.found(len(planned) - len(to_cut))
             yield from to_cut.values()
 
-    done = map_in_processes(make_cutter, (job.recipe.clip,), cuts(), isolated=True)
+    done = map_in_processes(make_cutter, (config,), cuts(), isolated=True)
     # A thread of its own writes, so that the processes need not wait for the disk.
-    with Progress(num_clips, "clip", f"{job.dataset}/clips") as progress, ThreadPoolExecutor(1) as writer:
+    with Progress(num_clips, "clip", f"{shards.paths.dataset}/clips") as progress, ThreadPoolExecutor(1) as writer:
         writes = []
         for cut, result in done:
             outcomes, died = in_work.pop(_name(cut)), isinstance(result, Crashed)

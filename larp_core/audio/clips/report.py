@@ -13,7 +13,7 @@ from larp_core.audio.coverage import coverage_by_split
 from larp_core.audio.decode import read_clip
 from larp_core.audio.pictures import save_histogram, save_spectrograms, spectrogram_db
 from larp_core.config.paths import DatasetPaths
-from larp_core.graph.job import Report
+from larp_core.runtime.report import Report
 
 MAX_ROWS_SHOWN = 20
 NUM_PICTURED = 6

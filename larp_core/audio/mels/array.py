@@ -22,11 +22,11 @@ from larp_core.audio.mels.log_mel import NUM_FRAMES, NUM_MELS, NUM_SAMPLES, log_
 from larp_core.audio.mels.store import MelStore
 from larp_core.audio.pictures import save_spectrograms
 from larp_core.config.paths import DatasetPaths
-from larp_core.graph.job import Job, Report
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import atomic_path, write_parquet
 from larp_core.runtime.freed_memory import keep_freed_memory
 from larp_core.runtime.progress import Progress
+from larp_core.runtime.report import Report
 from larp_core.runtime.workers import num_cores
 
 BATCH_SIZE = 8
@@ -36,7 +36,7 @@ AHEAD = 8
 NUM_PICTURED = 6
 
 
-def build_mels(job: Job) -> Report:
+def build_mels(paths: DatasetPaths) -> Report:
     """Computes the log-mels of all `ok` clips; see `MelStore` for those that are not computed again.
 
     No clip at all is a valid outcome: an array of no rows.
@@ -44,7 +44,6 @@ def build_mels(job: Job) -> Report:
     Raises:
         UserError: a clip's file that is needed is gone or was changed, or the disk has no room.
     """
-    paths = job.paths
     clips = pl.read_parquet(paths.clips).filter(pl.col("status") == OK).sort("track_id", "clip_index")
     num_computed = 0
     if clips.is_empty():
@@ -53,7 +52,7 @@ def build_mels(job: Job) -> Report:
     else:
         keep_freed_memory()
         with threadpool_limits(1):  # several batches at a time, each on one thread, beat one batch on several
-            num_computed = _fill(MelStore(paths, clips["sha256"].to_list(), (NUM_FRAMES, NUM_MELS)), clips, job)
+            num_computed = _fill(MelStore(paths, clips["sha256"].to_list(), (NUM_FRAMES, NUM_MELS)), clips, paths)
     rows = clips.select("track_id", "clip_index", row=pl.int_range(pl.len(), dtype=pl.Int32))
     write_parquet(rows, paths.mel_rows)
     return Report(
@@ -75,12 +74,12 @@ def load_mels(paths: DatasetPaths) -> np.ndarray:
         return np.load(paths.mels)
 
 
-def _fill(store: MelStore, clips: pl.DataFrame, job: Job) -> int:
+def _fill(store: MelStore, clips: pl.DataFrame, paths: DatasetPaths) -> int:
     """Computes the rows that the store has not got, and finishes it; how many they were."""
     todo = np.flatnonzero(~store.done)
-    with Progress(len(clips), "clip", f"{job.dataset}/mels") as progress:
+    with Progress(len(clips), "clip", f"{paths.dataset}/mels") as progress:
         progress.found(len(clips) - len(todo))
-        for rows, batch in _batches(job.paths.root, clips["path"], todo):
+        for rows, batch in _batches(paths.root, clips["path"], todo):
             store.write(rows, batch)
             progress.add(len(rows))
     store.finish()

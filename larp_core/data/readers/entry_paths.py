@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
-from larp_core.audio.acquire.own_music import OwnFolder, normal
-from larp_core.audio.acquire.sources import AUDIO_SUFFIXES
+from larp_core.data.readers.own_folder import AUDIO_SUFFIXES, OwnFolder, normal
 
 WEB = "entries that are web addresses, not files"
 OUTSIDE = "entries that point outside the folder"

@@ -1,4 +1,4 @@
-"""LFM-2b: its constants, and the reader that makes one playlist of each user's distinct tracks in order of first play.
+"""LFM-2b: the reader that makes one playlist of each user's distinct tracks in order of first play.
 
 Format: tab-separated files with a header, plain or bz2, no quoting: `listening-events` (user_id, track_id, album_id,
 timestamp), `tracks` (track_id, artist_name, track_name), `spotify-uris` (track_id, uri), `albums` (album_id,
@@ -16,7 +16,8 @@ from pathlib import Path
 
 import polars as pl
 
-from larp_core.config.recipes import Recipe
+from larp_core.config import IngestConfig
+from larp_core.config.datasets import DATASETS
 from larp_core.data.readers.chunk import INTERACTION_SCHEMA, PLAYLIST_SCHEMA, TRACK_SCHEMA, TRACK_URI_PATTERN, Chunk
 from larp_core.data.readers.lfm_events import read_plays
 from larp_core.data.readers.lfm_plays import ID
@@ -26,10 +27,6 @@ from larp_core.data.readers.tsv import CHUNK_BYTES, Column, on_all_cores, stream
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import hash_of
 
-LICENCE = "research use only: LFM-2b's terms (JKU Linz, Last.fm)"
-CITATION = "Schedl, Brandl, Lesota et al.: LFM-2b, CHIIR 2022, doi 10.1145/3498366.3505791"
-DEMO_FOLDER = "lfm2b"
-EXPECTED_FILES = "listening-events.tsv[.bz2] and tracks.tsv[.bz2] (and, where there, spotify-uris and albums)"
 READER_VERSION = "lfm 2"
 """Raised when the same events file should give other plays."""
 EVENTS_NAME = re.compile(r"(listening[-_]events.*)\.tsv(?:\.bz2)?")
@@ -58,7 +55,7 @@ def find_files(folder: Path) -> list[Path]:
     return sorted(path for path in found if path is not None)
 
 
-def read_chunks(folder: Path, store: PartStore, rejects: Rejects, recipe: Recipe) -> Iterator[Chunk]:
+def read_chunks(folder: Path, store: PartStore, rejects: Rejects, config: IngestConfig) -> Iterator[Chunk]:
     """The whole dataset as one chunk; memory grows with the distinct pairs of user and track, not with the events.
 
     A track's identity is its Spotify uri where it has one, else `lfm:<track_id>`; several ids of one uri are one
@@ -72,7 +69,7 @@ def read_chunks(folder: Path, store: PartStore, rejects: Rejects, recipe: Recipe
     """
     files = _events_files(folder)
     tracks_file = _required(folder, "tracks")
-    plays = _all_plays(files, store, rejects, recipe)
+    plays = _all_plays(files, store, rejects, config)
     names = _lookup(tracks_file, TRACK_COLUMNS, plays.select("track_id").unique(), rejects)
     names = names.filter(pl.col("track_name").is_not_null() | pl.col("artist_name").is_not_null())
     plays = _kept(plays, plays["track_id"].is_in(names["track_id"].implode()), files, rejects, NO_NAME)
@@ -95,7 +92,7 @@ def _events_files(folder: Path) -> list[Path]:
             if stem not in found or path.suffix == ".bz2":
                 found[stem] = path
     if not found:
-        raise UserError(f"{folder} holds no listening-events.tsv[.bz2]; expected are {EXPECTED_FILES}")
+        raise UserError(f"{folder} holds no listening-events.tsv[.bz2]; expected are {DATASETS['lfm'].expected_files}")
     return [found[stem] for stem in sorted(found)]
 
 
@@ -107,17 +104,17 @@ def _file(folder: Path, name: str) -> Path | None:
 def _required(folder: Path, name: str) -> Path:
     path = _file(folder, name)
     if path is None:
-        raise UserError(f"{folder} holds no {name}.tsv[.bz2]; expected are {EXPECTED_FILES}")
+        raise UserError(f"{folder} holds no {name}.tsv[.bz2]; expected are {DATASETS['lfm'].expected_files}")
     return path
 
 
-def _all_plays(files: list[Path], store: PartStore, rejects: Rejects, recipe: Recipe) -> pl.DataFrame:
+def _all_plays(files: list[Path], store: PartStore, rejects: Rejects, config: IngestConfig) -> pl.DataFrame:
     """`user_id, track_id, album_id, played_at, place`: each pair's first play among all files, by place.
 
     Of equal times the earlier file's wins. `place` orders all events: by file, then by row.
     """
-    read = functools.partial(read_plays, config=recipe.ingest)
-    store = replace(store, settings=hash_of([READER_VERSION, asdict(recipe.ingest)]))
+    read = functools.partial(read_plays, config=config)
+    store = replace(store, settings=hash_of([READER_VERSION, asdict(config)]))
     parts = [store.get(path, read) for path in files]
     store.forget_others(files)
     rejects.extend(part.read("rejects") for part in parts)

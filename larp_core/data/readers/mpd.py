@@ -1,4 +1,4 @@
-"""The Million Playlist Dataset: its constants, and the reader of its slices and of the challenge set.
+"""The Million Playlist Dataset: the reader of its slices and of the challenge set.
 
 Format of `mpd.slice.<start>-<end>.json`: {"info": {...}, "playlists": [{"pid", "name", "description", "tracks":
 [{"pos", "track_uri": "spotify:track:<22>", "track_name", "artist_uri", "artist_name", "album_uri", "album_name",
@@ -15,7 +15,8 @@ from pathlib import Path
 
 import polars as pl
 
-from larp_core.config.recipes import Recipe
+from larp_core.config import IngestConfig
+from larp_core.config.datasets import DATASETS
 from larp_core.data.readers.archive import RawFile, zip_members
 from larp_core.data.readers.chunk import Chunk
 from larp_core.data.readers.mpd_slice import read_slice
@@ -25,12 +26,8 @@ from larp_core.runtime.errors import UserError
 from larp_core.runtime.progress import Progress
 from larp_core.runtime.workers import Crashed, map_in_processes
 
-LICENCE = "research only, no redistribution: the Million Playlist Dataset's terms (AIcrowd, Spotify)"
-CITATION = "Chen, Lamere, Schedl, Zamani: RecSys Challenge 2018, RecSys 2018, doi 10.1145/3240323.3240342"
-DEMO_FOLDER = "mpd"
 DATASET_ZIP = "spotify_million_playlist_dataset.zip"
 CHALLENGE_ZIP = "spotify_million_playlist_dataset_challenge.zip"
-EXPECTED_FILES = f"mpd.slice.*.json files or {DATASET_ZIP}"
 FILE_NAME = re.compile(r"mpd\.slice\.([0-9]+)-([0-9]+)\.json")
 CHALLENGE_SET = re.compile(r"challenge_set\.json")
 
@@ -56,11 +53,11 @@ def find_files(source: Path) -> list[RawFile]:
     """
     slices = _in_numeric_order(_matching(source, DATASET_ZIP, FILE_NAME))
     if not slices:
-        raise UserError(f"{source} holds no {EXPECTED_FILES}")
+        raise UserError(f"{source} holds no {DATASETS['mpd'].expected_files}")
     return slices + _matching(source, CHALLENGE_ZIP, CHALLENGE_SET)
 
 
-def read_chunks(source: Path, store: PartStore, rejects: Rejects, recipe: Recipe) -> Iterator[Chunk]:
+def read_chunks(source: Path, store: PartStore, rejects: Rejects, config: IngestConfig) -> Iterator[Chunk]:
     """One chunk a raw file, in the order of `find_files`. New and changed files are read on all cores.
 
     Of a broken file the playlists that stand whole before the damage are kept; what can't be kept is in `rejects`.

@@ -1,4 +1,4 @@
-"""The user's own music: constants of the dataset `own`, and the reader of a folder of audio with its playlists.
+"""The user's own music, the dataset `own`: the reader of a folder of audio with its playlists.
 
 Playlists are `*.m3u` and `*.m3u8` at any depth and `playlists.csv` (`playlist,track`) at the top; each names files of
 the same folder. The files' tags give the names. Audio that no playlist names takes no part. A row, in the counts of
@@ -14,19 +14,17 @@ from typing import Any
 
 import polars as pl
 
-from larp_core.audio.acquire.own_music import OwnFolder, scan_folder, track_uri
-from larp_core.config.recipes import Recipe
+from larp_core.config import IngestConfig
+from larp_core.config.datasets import DATASETS
 from larp_core.data.readers.chunk import INTERACTION_SCHEMA, PLAYLIST_SCHEMA, TRACK_SCHEMA, Chunk
 from larp_core.data.readers.entry_paths import find_file
+from larp_core.data.readers.own_folder import OwnFolder, scan_folder, track_uri
 from larp_core.data.readers.parts import PartStore
-from larp_core.data.readers.playlist_files import Entry, WrittenPlaylist, parse_csv, parse_m3u
+from larp_core.data.readers.playlist_files import PlaylistEntry, WrittenPlaylist, parse_csv, parse_m3u
 from larp_core.data.readers.rejects import UNREAD, Rejects
 from larp_core.data.readers.tags import clean, load_tags
 from larp_core.runtime.errors import UserError
 
-LICENCE = "the user's own files, under whatever terms they came"
-CITATION = ""
-EXPECTED_FILES = "*.m3u or *.m3u8 playlists, or a playlists.csv, beside the music"
 M3U_SUFFIXES = (".m3u", ".m3u8")
 TABLE = "playlists.csv"
 TAGS_TABLE = "tags.parquet"
@@ -45,7 +43,7 @@ def find_files(folder: Path) -> list[Path]:
     return list(_playlist_files(scan_folder(folder)).values())
 
 
-def read_chunks(folder: Path, store: PartStore, rejects: Rejects, recipe: Recipe) -> Iterator[Chunk]:
+def read_chunks(folder: Path, store: PartStore, rejects: Rejects, config: IngestConfig) -> Iterator[Chunk]:
     """All playlists as one chunk. They are small and read each time; the tags are remembered in the store's folder.
 
     Raises:
@@ -86,8 +84,9 @@ def _playlist_files(own: OwnFolder) -> dict[str, Path]:
     files = {path: file for path, file in own.others.items() if path.lower().endswith(M3U_SUFFIXES) or path == TABLE}
     if not files:
         raise UserError(
-            f"{own.folder} holds no {EXPECTED_FILES}; export playlists from your player, or write {TABLE} with the "
-            "header 'playlist,track' and a line for each track, such as 'Sundays,Artist/Album/Song.mp3'"
+            f"{own.folder} holds no {DATASETS['own'].expected_files}; export playlists from your player, or write "
+            f"{TABLE} with the header 'playlist,track' and a line for each track, such as "
+            "'Sundays,Artist/Album/Song.mp3'"
         )
     return files
 
@@ -141,7 +140,7 @@ def _add(
         _note(collected.named.setdefault(path, {}), entry)
 
 
-def _note(said: dict[str, Any], entry: Entry) -> None:
+def _note(said: dict[str, Any], entry: PlaylistEntry) -> None:
     """The first playlist that says something of a file is believed."""
     for name in ("title", "artist", "duration_ms"):
         if (value := getattr(entry, name)) is not None:

@@ -23,7 +23,7 @@ CSV_COLUMNS = ("playlist", "track")
 
 
 @dataclass(frozen=True)
-class Entry:
+class PlaylistEntry:
     """One line of a playlist: the path or URL as it is written, its line, and what `#EXTINF` says of it."""
 
     text: str
@@ -38,7 +38,7 @@ class WrittenPlaylist:
     """A playlist as it is written; `name` is None where the file doesn't say."""
 
     name: str | None
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[PlaylistEntry] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -100,20 +100,20 @@ def parse_csv(content: bytes, file: str) -> WrittenTable:
                 table.incomplete_lines.append(rows.line_num)
                 continue
             written = table.playlists.setdefault(playlist, WrittenPlaylist(playlist))
-            written.entries.append(Entry(track, rows.line_num))
+            written.entries.append(PlaylistEntry(track, rows.line_num))
     except csv.Error as error:
         return WrittenTable(table.playlists, table.incomplete_lines, f"{error}, line {rows.line_num}")
     return table
 
 
-def _entry(line: str, number: int, info: re.Match[str] | None) -> Entry:
+def _entry(line: str, number: int, info: re.Match[str] | None) -> PlaylistEntry:
     if info is None:
-        return Entry(line, number)
+        return PlaylistEntry(line, number)
     artist, dash, title = (info[2] or "").partition(" - ")
     if not dash:
         artist, title = "", artist
     duration_ms = round(float(info[1] or 0) * 1000)
-    return Entry(
+    return PlaylistEntry(
         line,
         number,
         title.strip() or None,

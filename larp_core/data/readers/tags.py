@@ -11,8 +11,8 @@ from typing import Any
 import mutagen
 import polars as pl
 
-from larp_core.audio.acquire.own_music import normal
 from larp_core.data.readers.chunk import Schema
+from larp_core.data.readers.own_folder import normal
 from larp_core.runtime.files import write_parquet
 from larp_core.runtime.progress import progressing
 
@@ -41,7 +41,7 @@ KEYS = {
 MAX_INT32 = 2**31 - 1
 SAVE_EVERY_FILES = 5_000
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def load_tags(files: Mapping[str, Path], table: Path) -> pl.DataFrame:
@@ -64,9 +64,9 @@ def load_tags(files: Mapping[str, Path], table: Path) -> pl.DataFrame:
         rows.append(row)
     tags = _save(rows, table)
     unreadable = tags.drop_nulls("problem")
-    log.info("tags: %d files read, %d as before, %d unreadable", new, len(rows) - new, unreadable.height)
+    logger.info("tags: %d files read, %d as before, %d unreadable", new, len(rows) - new, unreadable.height)
     for path, problem in unreadable.head(3).select("path", "problem").iter_rows():
-        log.info("no tags in %s: %s", path, problem)
+        logger.info("no tags in %s: %s", path, problem)
     return tags
 
 

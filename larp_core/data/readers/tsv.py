@@ -20,7 +20,7 @@ from larp_core.data.readers.rejects import Rejects
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.progress import Progress
 
-Result = TypeVar("Result")
+Read = TypeVar("Read")
 
 MEGABYTE = 1_000_000
 CHUNK_BYTES = 2 << 20
@@ -40,7 +40,7 @@ class Column:
     required: bool = True
 
 
-def on_all_cores(read: Callable[[int], Result]) -> Result:
+def on_all_cores(read: Callable[[int], Read]) -> Read:
     """`read(num_cores)` with all cores, and again with one where a bz2 turns out damaged: that one stops in time."""
     try:
         return read(os.cpu_count() or 1)

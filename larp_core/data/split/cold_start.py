@@ -8,49 +8,55 @@ data added in two steps may split otherwise than the same data at once. The repo
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from larp_core.config import SplitConfig
+from larp_core.config.paths import DatasetPaths
 from larp_core.data.split import memory as split_memory
 from larp_core.data.split import paper_lists, twins
 from larp_core.data.split.policies import SPLITS, Policy, Tables, drop_short, policy_named
-from larp_core.graph.job import Job, Report
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import hash_file, hash_of, write_parquet
 from larp_core.runtime.hashing import hash_ids
+from larp_core.runtime.report import Report
 
 NUM_EXAMPLES = 5
 NO_SIDE = ("seed_fraction", "twins")
 """Settings of a split that give no track and no playlist another side."""
 
 
-def build_split(job: Job) -> Report:
+def build_split(paths: DatasetPaths, config: SplitConfig, lists_dir: Path | None = None) -> Report:
     """Writes the splits of playlists and tracks, and the holdouts.
+
+    Args:
+        lists_dir: the authors' published lists, for the policy that goes by them.
 
     Raises:
         UserError: an unknown policy, a split without a playlist, or lists that are needed and can't be read.
     """
-    config, policy = job.recipe.split, _policy(job)
-    fingerprint = _fingerprint(job, policy)
-    memory = split_memory.recall(job.paths.split_memory, fingerprint) if policy.remembers else split_memory.nothing()
-    tables = _read_tables(job, policy, memory)
+    policy = _policy(config, paths.dataset)
+    lists_dir = _lists_for(policy, lists_dir)
+    fingerprint = _fingerprint(config, paths.dataset, lists_dir)
+    memory = split_memory.recall(paths.split_memory, fingerprint) if policy.remembers else split_memory.nothing()
+    tables = _read_tables(paths, policy, memory, lists_dir)
     kept = promised = policy.keep(tables, config)
     tracks = _splits_of(kept, "track_id", extra=_listed_tracks(tables))
-    crossing = twins.find_twins(_with_names(tracks, job))
+    crossing = twins.find_twins(_with_names(tracks, paths))
     num_twins = twins.count_songs(crossing)
     if config.twins == "exclude":
         kept, tracks = _without_twins(kept, tracks, twins.superfluous(crossing), config)
-    _refuse_empty(kept, job)
-    write_parquet(_splits_of(kept, "playlist_id"), job.paths.split_playlists)
-    write_parquet(tracks, job.paths.split_tracks)
-    write_parquet(draw_holdouts(kept, tables.playlists, tables.tracks, config), job.paths.holdouts)
+    _refuse_empty(kept, config, paths.dataset)
+    write_parquet(_splits_of(kept, "playlist_id"), paths.split_playlists)
+    write_parquet(tracks, paths.split_tracks)
+    write_parquet(draw_holdouts(kept, tables.playlists, tables.tracks, config), paths.holdouts)
     if policy.remembers:  # twins included: those come and go with other tracks, sides don't
         named = promised.join(tables.playlists, on="playlist_id").join(tables.tracks, on="track_id")
-        split_memory.remember(job.paths.split_memory, fingerprint, split_memory.add(memory, named))
-    return _report(job, tables, kept, tracks, num_twins, twins.examples(crossing, NUM_EXAMPLES))
+        split_memory.remember(paths.split_memory, fingerprint, split_memory.add(memory, named))
+    return _report(config, paths.dataset, tables, kept, tracks, num_twins, twins.examples(crossing, NUM_EXAMPLES))
 
 
 def draw_holdouts(
@@ -78,38 +84,37 @@ def draw_holdouts(
     )
 
 
-def _policy(job: Job) -> Policy:
+def _policy(config: SplitConfig, dataset: str) -> Policy:
     try:
-        return policy_named(job.recipe.split.policy_for(job.dataset), job.dataset)
+        return policy_named(config.policy_for(dataset), dataset)
     except UserError as error:
-        raise UserError(f"recipe {job.recipe.name}: {error}") from None
+        raise UserError(f"the recipe's split.policy: {error}") from None
 
 
-def _fingerprint(job: Job, policy: Policy) -> str:
-    """All that the sides depend on but the data: under another fingerprint nothing is remembered."""
-    config = job.recipe.split
-    settings = {name: value for name, value in asdict(config).items() if name not in (*NO_SIDE, "policy")}
-    lists = [hash_file(path) for path in paper_lists.list_files(*_lists_of(job))] if policy.needs_lists else []
-    return hash_of([config.policy_for(job.dataset), settings, lists])
-
-
-def _lists_of(job: Job) -> tuple[Any, str]:
-    folder = job.settings.paper_lists_dir
-    if folder is None:
+def _lists_for(policy: Policy, lists_dir: Path | None) -> Path | None:
+    """The folder of the authors' lists where the policy goes by them, else None."""
+    if policy.needs_lists and lists_dir is None:
         raise UserError(
-            f"recipe {job.recipe.name}: the split policy 'paper_lists' reads the authors' lists; set "
-            "LARP_PAPER_LISTS_DIR to the folder that holds them"
+            "the recipe's split.policy 'paper_lists' reads the authors' lists; set LARP_PAPER_LISTS_DIR to the folder "
+            "that holds them"
         )
-    return folder, job.dataset
+    return lists_dir if policy.needs_lists else None
 
 
-def _read_tables(job: Job, policy: Policy, memory: split_memory.Memory) -> Tables:
+def _fingerprint(config: SplitConfig, dataset: str, lists_dir: Path | None) -> str:
+    """All that the sides depend on but the data: under another fingerprint nothing is remembered."""
+    settings = {name: value for name, value in asdict(config).items() if name not in (*NO_SIDE, "policy")}
+    lists = [hash_file(path) for path in paper_lists.list_files(lists_dir, dataset)] if lists_dir else []
+    return hash_of([config.policy_for(dataset), settings, lists])
+
+
+def _read_tables(paths: DatasetPaths, policy: Policy, memory: split_memory.Memory, lists_dir: Path | None) -> Tables:
     return Tables(
-        playlists=pl.read_parquet(job.paths.playlists, columns=["playlist_id", "source_id"]),
-        tracks=pl.read_parquet(job.paths.tracks, columns=["track_id", "track_uri", *policy.track_columns]),
-        interactions=pl.read_parquet(job.paths.interactions, columns=["playlist_id", "track_id", "position"]),
+        playlists=pl.read_parquet(paths.playlists, columns=["playlist_id", "source_id"]),
+        tracks=pl.read_parquet(paths.tracks, columns=["track_id", "track_uri", *policy.track_columns]),
+        interactions=pl.read_parquet(paths.interactions, columns=["playlist_id", "track_id", "position"]),
         memory=memory,
-        lists=paper_lists.load_paper_lists(*_lists_of(job)) if policy.needs_lists else None,
+        lists=paper_lists.load_paper_lists(lists_dir, paths.dataset) if lists_dir else None,
     )
 
 
@@ -120,8 +125,8 @@ def _listed_tracks(tables: Tables) -> pl.DataFrame | None:
     return tables.tracks.join(tables.lists, on="track_uri").select("track_id", "split")
 
 
-def _with_names(tracks: pl.DataFrame, job: Job) -> pl.DataFrame:
-    names = pl.scan_parquet(job.paths.tracks).select("track_id", "track_name", "artist_name")
+def _with_names(tracks: pl.DataFrame, paths: DatasetPaths) -> pl.DataFrame:
+    names = pl.scan_parquet(paths.tracks).select("track_id", "track_name", "artist_name")
     return tracks.lazy().join(names, on="track_id").collect()
 
 
@@ -144,40 +149,44 @@ def _splits_of(kept: pl.DataFrame, key: str, extra: pl.DataFrame | None = None) 
     return frame if extra is None else pl.concat([frame, extra]).unique(key, keep="first").sort(key)
 
 
-def _refuse_empty(kept: pl.DataFrame, job: Job) -> None:
-    config = job.recipe.split
-    shares = " and ".join(f"split.{name}" for name in _policy(job).shares)
+def _refuse_empty(kept: pl.DataFrame, config: SplitConfig, dataset: str) -> None:
+    shares = " and ".join(f"split.{name}" for name in _policy(config, dataset).shares)
     for name in SPLITS:
         if not (kept["split"] == name).any():
             hint = f"raise {name}'s share in {shares}, " if shares else ""
             raise UserError(
-                f"{job.dataset}: the split '{config.policy_for(job.dataset)}' leaves no {name} playlist of "
-                f"{config.min_tracks} tracks or more; recipe {job.recipe.name}: lower split.min_tracks, "
+                f"{dataset}: the split '{config.policy_for(dataset)}' leaves no {name} playlist of "
+                f"{config.min_tracks} tracks or more; in the recipe, lower split.min_tracks, "
                 f"{hint}or add data"
             )
 
 
 def _report(
-    job: Job, tables: Tables, kept: pl.DataFrame, tracks: pl.DataFrame, num_twins: int, twin_examples: list[str]
+    config: SplitConfig,
+    dataset: str,
+    tables: Tables,
+    kept: pl.DataFrame,
+    tracks: pl.DataFrame,
+    num_twins: int,
+    twin_examples: list[str],
 ) -> Report:
     sizes = kept.group_by("split").agg(
         playlists=pl.col("playlist_id").n_unique(), tracks=pl.col("track_id").n_unique(), interactions=pl.len()
     )
     means = (pl.col("interactions") / pl.col("playlists")).round(2).alias("mean_tracks_per_playlist")
     rows: list[dict[str, Any]] = sizes.sort("split").with_columns(pl.col("split").cast(pl.String), means).to_dicts()
-    policy = job.recipe.split.policy_for(job.dataset)
     interactions = tables.interactions
     facts = {
-        "policy": policy,
+        "policy": config.policy_for(dataset),
         "playlists_dropped": tables.playlists.height - sum(row["playlists"] for row in rows),
         "tracks_dropped": interactions["track_id"].n_unique() - tracks.height,
         "interactions_dropped": interactions.height - kept.height,
-        "twin_rule": job.recipe.split.twins,
+        "twin_rule": config.twins,
         "num_twins": num_twins,
         **{f"num_{row['split']}_playlists": row["playlists"] for row in rows},
         **{f"num_{row['split']}_tracks": row["tracks"] for row in rows},
     }
-    if _policy(job).remembers:
+    if _policy(config, dataset).remembers:
         facts["depends_on_earlier_runs"] = not tables.memory.rows.is_empty()
         facts["remembered_playlists"] = tables.memory.playlists.height
         facts["remembered_tracks"] = tables.memory.tracks.height

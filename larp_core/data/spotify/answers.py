@@ -10,12 +10,12 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from larp_core.audio.acquire.ledger import now
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import make_folder
 
@@ -86,7 +86,7 @@ class SpotifyAnswers:
         self._write(
             "INSERT OR REPLACE INTO tracks SELECT ?1, ?2, ?3, 1 + coalesce("
             "(SELECT attempts FROM tracks WHERE track_uri = ?1), 0), ?4",
-            [(*row, now().isoformat()) for row in rows],
+            [(*row, _now()) for row in rows],
         )
 
     def record_error(self, track_uri: str) -> None:
@@ -94,7 +94,7 @@ class SpotifyAnswers:
         self._write(
             "INSERT INTO tracks VALUES (?, ?, NULL, 1, ?) ON CONFLICT (track_uri) DO UPDATE "
             "SET attempts = attempts + 1, asked_at = excluded.asked_at WHERE status = excluded.status",
-            [(track_uri, ERROR, now().isoformat())],
+            [(track_uri, ERROR, _now())],
         )
 
     def refuses_batches(self, app: str) -> bool:
@@ -102,7 +102,7 @@ class SpotifyAnswers:
             return bool(self._database.execute("SELECT 1 FROM apps WHERE app = ?", (app,)).fetchone())
 
     def remember_refused_batches(self, app: str) -> None:
-        self._write("INSERT OR IGNORE INTO apps VALUES (?, ?)", [(app, now().isoformat())])
+        self._write("INSERT OR IGNORE INTO apps VALUES (?, ?)", [(app, _now())])
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -159,3 +159,7 @@ def _text(mapping: Any, name: str) -> str | None:
 
 def _milliseconds(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31 else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()

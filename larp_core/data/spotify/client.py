@@ -16,10 +16,10 @@ import spotipy
 from spotipy.cache_handler import MemoryCacheHandler
 from spotipy.oauth2 import SpotifyClientCredentials, SpotifyOauthError
 
-from larp_core.audio.acquire.refusals import retry_after_seconds
 from larp_core.config import SpotifyConfig
 from larp_core.config.settings import SpotifyCredentials
 from larp_core.runtime.errors import UserError
+from larp_core.runtime.pacing import retry_after_seconds
 
 API_URL = "https://api.spotify.com/v1/"
 TOKEN_URL = "https://accounts.spotify.com/api/token"
@@ -27,7 +27,7 @@ MAX_REASON_CHARS = 200
 SHORTEST_RETRY_SECONDS = 1.0
 
 
-class Refused(Exception):
+class SpotifyRefused(Exception):
     """A call without a usable answer. The message is fit to be shown.
 
     Attributes:
@@ -82,21 +82,21 @@ class SpotifyClient:
         return hashlib.sha256(f"larp:{self._secrets[0]}".encode()).hexdigest()[:16]
 
     def track(self, track_id: str) -> dict[str, Any]:
-        """Raises Refused, with status 404 or 400 where there is no such track; UserError as `_ask`."""
+        """Raises SpotifyRefused, with status 404 or 400 where there is no such track; UserError as `_ask`."""
         return self._ask(lambda: self._spotify.track(track_id))
 
     def tracks(self, track_ids: Sequence[str]) -> list[dict[str, Any] | None]:
         """In the order of the ids, None where there is no such track. Raises as `track`."""
         found = self._ask(lambda: self._spotify.tracks(track_ids)).get("tracks")
         if not isinstance(found, list) or len(found) != len(track_ids):
-            raise Refused("an answer to a batch that holds not one entry a track")
+            raise SpotifyRefused("an answer to a batch that holds not one entry a track")
         return [track if isinstance(track, dict) else None for track in found]
 
     def _ask(self, call: Callable[[], Any]) -> dict[str, Any]:
         """The answer's JSON object.
 
         Raises:
-            Refused: any other end.
+            SpotifyRefused: any other end.
             UserError: the id and secret, or the token that they brought, are refused.
         """
         for is_last in (False, True):
@@ -126,17 +126,17 @@ class SpotifyClient:
     def _status(self) -> int | None:
         return None if self._response is None else self._response.status_code
 
-    def _refused(self, reason: str, may_be_the_tracks: bool = True) -> Refused:
+    def _refused(self, reason: str, may_be_the_tracks: bool = True) -> SpotifyRefused:
         response = self._response
         if response is None:
-            return Refused(f"no answer ({reason})", may_be_the_tracks=False)
+            return SpotifyRefused(f"no answer ({reason})", may_be_the_tracks=False)
         if response.ok:
-            return Refused(f"an answer that can't be read ({reason})")
+            return SpotifyRefused(f"an answer that can't be read ({reason})")
         seconds = retry_after_seconds(response.headers.get("Retry-After"))
         if seconds is not None and seconds < SHORTEST_RETRY_SECONDS:
             seconds = None  # "at once" is no answer to "too many requests"
         reason = f"HTTP {response.status_code}{self._said(response)}"
-        return Refused(reason, response.status_code, seconds, may_be_the_tracks)
+        return SpotifyRefused(reason, response.status_code, seconds, may_be_the_tracks)
 
     def _refused_credentials(self) -> UserError:
         said = self._said(self._response) if self._response is not None else ""

@@ -12,11 +12,10 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from larp_core.audio.acquire.sources import Outcome
 from larp_core.config import SpotifyConfig
 from larp_core.data.spotify.answers import SpotifyAnswers
-from larp_core.data.spotify.client import Refused, SpotifyClient
-from larp_core.runtime.pacing import Gate
+from larp_core.data.spotify.client import SpotifyClient, SpotifyRefused
+from larp_core.runtime.pacing import Answer, Gate
 from larp_core.runtime.progress import Progress
 
 NO_SUCH_TRACK = (400, 404)
@@ -26,7 +25,7 @@ NO_BATCHES = (403, 404, 405, 410)
 MAX_FAILURES_IN_A_ROW = 10
 MAX_FORBIDDEN_IN_A_ROW = 3
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -66,7 +65,7 @@ class Lookup:
                 progress.update(progress.total - len(waiting))
         self.num_left = len(waiting)
         if waiting:
-            log.warning("Spotify: %d tracks are left to the next run: %s", len(waiting), self.why_left)
+            logger.warning("Spotify: %d tracks are left to the next run: %s", len(waiting), self.why_left)
 
     def _unknown(self, track_uris: Sequence[str]) -> list[str]:
         settled = self.answers.settled(track_uris)
@@ -89,7 +88,7 @@ class Lookup:
             self.why_left = self.gate.notice or self.why_left
             return False
         if pause > 0:
-            log.warning("%s", self.gate.notice)
+            logger.warning("%s", self.gate.notice)
         return True
 
     def _ask(self, some: list[str]) -> None:
@@ -97,19 +96,21 @@ class Lookup:
         self.num_calls += 1
         try:
             bodies = self.client.tracks(some) if len(some) > 1 else [self.client.track(some[0])]
-        except Refused as refusal:
+        except SpotifyRefused as refusal:
             return self._refused(some, refusal)
         self._answered(some)
         self.answers.record(dict(zip(some, bodies, strict=True)))
 
     def _answered(self, some: list[str]) -> None:
         self._failures_in_a_row = self._forbidden_in_a_row = 0
-        self.gate.heard(Outcome("ok"), some[0])
+        self.gate.heard(Answer("ok"), some[0])
 
-    def _refused(self, some: list[str], refusal: Refused) -> None:
+    def _refused(self, some: list[str], refusal: SpotifyRefused) -> None:
         is_batch = len(some) > 1
         if is_batch and refusal.status in NO_BATCHES:
-            log.info("Spotify: this app may not ask for several tracks at once (%s): one by one from now on", refusal)
+            logger.info(
+                "Spotify: this app may not ask for several tracks at once (%s): one by one from now on", refusal
+            )
             return self.answers.remember_refused_batches(self.client.app)
         if is_batch and refusal.status == 400:
             return self._alone.update(some)  # one of them is no id
@@ -126,5 +127,5 @@ class Lookup:
             self._forbidden_in_a_row += 1
             return None
         # Failures are waited out as refusals are, whichever track it was: doubling from one to the next.
-        paused = Outcome("rate_limited", detail=str(refusal), retry_after_seconds=refusal.retry_after_seconds)
+        paused = Answer("rate_limited", str(refusal), retry_after_seconds=refusal.retry_after_seconds)
         return self.gate.heard(paused, some[0])

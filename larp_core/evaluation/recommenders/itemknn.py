@@ -17,10 +17,10 @@ from larp_core.evaluation.holdouts import Holdouts
 from larp_core.evaluation.metrics import evaluate_ranking, values_frame
 from larp_core.evaluation.names import ITEMKNN
 from larp_core.evaluation.nearest import NOBODY, Vectors, lengths, nearest
-from larp_core.evaluation.playlist_vectors import PlaylistVectors
 from larp_core.evaluation.ranking import NO_TRACK, rows_of
 from larp_core.evaluation.recommenders.recommender import Inputs, Ranker
 from larp_core.evaluation.recommenders.similarities import prepare
+from larp_core.evaluation.vectors import PlaylistVectors
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from larp_core.config.recommenders import FittingConfig
-from larp_core.evaluation.holdouts import Holdouts
+from larp_core.evaluation.holdouts import Holdouts, hash_order
 from larp_core.evaluation.metrics import evaluate_ranking
-from larp_core.evaluation.ranking import hash_order, rank_by, rows_of
+from larp_core.evaluation.ranking import rank_by, rows_of
 from larp_core.evaluation.recommenders.recommender import Inputs, Ranker
 from larp_core.evaluation.recommenders.train_set import TrainSet, build_train_set, standardised
 from larp_core.runtime.errors import UserError

@@ -12,8 +12,8 @@ from typing import Protocol
 import numpy as np
 
 from larp_core.evaluation.holdouts import Holdouts
-from larp_core.evaluation.playlist_vectors import PlaylistVectors
 from larp_core.evaluation.recommenders.factors import NO_FACTORS, Factors
+from larp_core.evaluation.vectors import PlaylistVectors
 
 Ranker = Callable[[Holdouts, int], np.ndarray]
 """`rank(holdouts, k)`: the k best candidates of each playlist given its seeds, best first: int32 [P, k], -1 where there

@@ -10,28 +10,28 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from larp_core.config.paths import DatasetPaths
 from larp_core.config.recommenders import WmfConfig
 from larp_core.evaluation.recommenders.factors import Factors, write_factors
 from larp_core.evaluation.split_statistics import playlist_members
-from larp_core.graph.job import Job, Report
 from larp_core.runtime.errors import UserError
+from larp_core.runtime.report import Report
 
 FIRST_DEVIATION = 0.1
 """Of the factors before training; smaller ones take SGD long to leave zero."""
 
 
-def fit_wmf(job: Job) -> Report:
+def fit_wmf(paths: DatasetPaths, config: WmfConfig) -> Report:
     """Writes the factors of every train playlist and track that share a pair.
 
     Raises:
         UserError: no train playlist holds a train track.
     """
-    members = playlist_members(job.paths).filter(pl.col("split") == "train").sort("playlist_id", "track_id")
+    members = playlist_members(paths).filter(pl.col("split") == "train").sort("playlist_id", "track_id")
     if members.is_empty():
-        raise UserError(f"{job.paths.split_tracks}: no train playlist holds a train track; bring more playlists")
-    config = job.recipe.recommenders.wmf
+        raise UserError(f"{paths.split_tracks}: no train playlist holds a train track; bring more playlists")
     factors = factorise(members["playlist_id"].to_numpy(), members["track_id"].to_numpy(), config)
-    write_factors(factors, job.paths)
+    write_factors(factors, paths)
     observed, any_pair = mean_scores(factors, members)
     facts = {
         "solver": config.solver,

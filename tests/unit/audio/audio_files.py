@@ -13,7 +13,8 @@ import soundfile
 from larp_core.config import ClipConfig
 from larp_core.config.recipes import recipe_named
 from larp_core.config.settings import Settings
-from larp_core.graph.job import Job, step_named
+from larp_core.graph.job import Job
+from larp_core.graph.registry import job_named
 
 
 def chirp(seconds: float, rate_hz: int = 44_100, channels: int = 2, level: float = 0.5) -> np.ndarray:
@@ -72,7 +73,7 @@ def job_of(
 ) -> Job:
     recipe = recipe_named("smoke")
     recipe = replace(recipe, clip=clip) if clip else recipe
-    return Job(step_named(step), Settings(data_dir, recipe, (dataset,), **folders), dataset)
+    return job_named(step, Settings(data_dir, recipe, (dataset,), **folders), dataset)
 
 
 def clip_rows(job: Job) -> dict[str, dict]:

@@ -53,7 +53,7 @@ def use(
     def sources(*_: object) -> Iterator[list[object]]:
         both = [UrlList(table, options), *([LoopbackSearch(server.url, FAST)] if search else [])]
         folder = [LocalFolder(job.settings.audio_dir)] if job.settings.audio_dir else []
-        yield [*folder, *(paced(source, job, 0.0) for source in both)]
+        yield [*folder, *(paced(source, job.settings, 0.0) for source in both)]
 
     monkeypatch.setattr(acquisition, "configured_sources", sources)
     return table

@@ -13,11 +13,10 @@ import polars as pl
 import pytest
 
 from larp_core.__main__ import main
-from larp_core.audio.acquire.sources import Outcome
 from larp_core.config.settings import Settings, make_settings
 from larp_core.data.spotify.answers import SpotifyAnswers
 from larp_core.doctor import Finding, examine
-from larp_core.runtime.pacing import Gate
+from larp_core.runtime.pacing import Answer, Gate
 
 NETSCAPE = "# Netscape HTTP Cookie File\n"
 
@@ -86,7 +85,7 @@ def test_old_cookies(tmp_path: Path, days: int, is_fine: bool) -> None:
 def test_a_pause_is_told(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     assert finding(settings, "pauses").is_fine
-    Gate(settings.shared.audio_sources / "youtube.json").heard(Outcome("bot_check", detail="not a bot?"), "x")
+    Gate(settings.shared.audio_sources / "youtube.json").heard(Answer("bot_check", detail="not a bot?"), "x")
     told = finding(settings, "pauses")
     assert not told.is_fine and "youtube is paused until" in told.says and "youtube.json" in told.says
 
@@ -158,7 +157,7 @@ def test_what_spotify_needs_and_has_said_is_told(tmp_path: Path, monkeypatch: py
     with SpotifyAnswers(settings.shared.spotify / "answers.sqlite") as answers:
         answers.record({"a": {"name": "A"}, "b": None})
     assert finding(settings, "Spotify").says.endswith("answers kept: 1 not_found, 1 ok")
-    Gate(settings.shared.spotify / "spotify.json").heard(Outcome("rate_limited", detail="HTTP 429"), "x")
+    Gate(settings.shared.spotify / "spotify.json").heard(Answer("rate_limited", detail="HTTP 429"), "x")
     assert "spotify is paused until" in finding(settings, "pauses").says
     (settings.shared.spotify / "answers.sqlite").write_bytes(b"x" * 2_000)
     assert "delete the file" in finding(settings, "Spotify").says

@@ -5,20 +5,21 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from larp_core.config.encoders import CATALOGUE, ENCODERS, TRAINED, UNTRAINED
+from larp_core.config.encoders import CATALOGUE, ENCODERS, UNTRAINED
 from larp_core.config.recipes import RECIPES
 from larp_core.config.settings import VARIABLES, Settings, make_settings
+from larp_core.config.stages import STAGES
 from larp_core.encoders.embed import describe
 from larp_core.evaluation.names import BACKBONES, DISPLAY_NAMES
 from larp_core.graph.registry import STEPS, jobs_of
 
 
 def test_every_encoder_has_its_steps_title_and_facts() -> None:
-    assert set(ENCODERS) == {*TRAINED, *UNTRAINED} == set(DISPLAY_NAMES)
+    assert set(ENCODERS) == {*STAGES, *UNTRAINED} == set(DISPLAY_NAMES)
     assert len({encoder.title for encoder in CATALOGUE.values()}) == len(ENCODERS)
     for name, encoder in CATALOGUE.items():
         assert {f"embeddings/{name}", f"scores/{name}"} <= set(STEPS)
-        assert (name in STEPS) == (encoder.training is not None)
+        assert (name in STEPS) == (encoder.stage is not None)
         assert STEPS[f"embeddings/{name}"].torch == encoder.torch
         assert encoder.hears or encoder.reads
         assert (encoder.sample_rate_hz is not None) == encoder.hears
@@ -28,8 +29,8 @@ def test_every_encoder_has_its_steps_title_and_facts() -> None:
 
 
 def test_trained_ones_have_epochs_in_every_recipe_and_parents_that_are_trained() -> None:
-    for name, training in TRAINED.items():
-        assert training.parent in (None, *TRAINED)
+    for name, stage in STAGES.items():
+        assert stage.parent in (None, *STAGES)
         for recipe in RECIPES.values():
             assert recipe.training.epochs_of(name) > 0
     assert set(BACKBONES) <= set(UNTRAINED)

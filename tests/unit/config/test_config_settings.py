@@ -6,32 +6,26 @@ from pathlib import Path
 
 import pytest
 
+from larp_core.config.datasets import DATASETS, DEMO_DATASETS
 from larp_core.config.recipes import RECIPES
 from larp_core.config.settings import (
-    DATASETS,
-    DEMO_DATASETS,
-    SOURCE_VARIABLES,
     VARIABLES,
-    Settings,
     make_settings,
     settings_from,
     spotify_credentials,
 )
-from larp_core.data.metadata import SOURCE_NAMES
-from larp_core.data.source import READERS
 from larp_core.data.split.policies import POLICIES
-from larp_core.evaluation.names import DATASET_TITLES, dataset_title
+from larp_core.evaluation.names import dataset_title
 from larp_core.runtime.errors import UserError
 
 
-def test_every_dataset_is_registered_everywhere():
-    for dataset in DATASETS:
-        assert VARIABLES[SOURCE_VARIABLES[dataset]] == f"{dataset}_dir" in Settings.__dataclass_fields__
-        assert dataset in DATASET_TITLES and dataset in SOURCE_NAMES
-        reader = READERS[dataset]
-        assert reader.LICENCE and reader.EXPECTED_FILES and isinstance(reader.CITATION, str)
-        assert callable(reader.find_files) and callable(reader.read_chunks)
-        assert hasattr(reader, "DEMO_FOLDER") == (dataset in DEMO_DATASETS)
+def test_a_dataset_is_its_spec_and_what_that_names() -> None:
+    for dataset, spec in DATASETS.items():
+        assert spec.name == dataset and spec.title and spec.licence and spec.expected_files and spec.origin
+        assert VARIABLES[spec.variable] == f"{dataset}_dir"
+        assert callable(spec.reader_module.find_files) and callable(spec.reader_module.read_chunks)
+        assert spec.split_policy in POLICIES
+        assert (dataset in DEMO_DATASETS) == (spec.demo_folder is not None)
         for recipe in RECIPES.values():
             assert recipe.split.policy_for(dataset) in POLICIES, (recipe.name, dataset)
 

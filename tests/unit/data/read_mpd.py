@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from larp_core.config.recipes import DEMO
+from larp_core.config import IngestConfig
 from larp_core.data.readers import mpd
 from larp_core.data.readers.parts import PartStore
 from larp_core.data.readers.rejects import Rejects
@@ -16,7 +16,7 @@ def read(source: Path, store: Path | None = None) -> tuple[pl.DataFrame, pl.Data
     """Playlists, tracks, interactions with their keys, and rejects."""
     rejects = Rejects()
     folder = store or source.parent / "parts"
-    chunks = list(mpd.read_chunks(source, PartStore(folder, ""), rejects, DEMO))
+    chunks = list(mpd.read_chunks(source, PartStore(folder, ""), rejects, IngestConfig()))
     interactions = []
     for chunk in chunks:
         rows, tracks = chunk.read_interactions(), chunk.read_tracks()

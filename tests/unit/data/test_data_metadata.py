@@ -23,7 +23,8 @@ from larp_core.config.recipes import recipe_named
 from larp_core.config.settings import Settings
 from larp_core.data.readers.chunk import TRACK_SCHEMA
 from larp_core.graph import memo
-from larp_core.graph.job import Job, step_named
+from larp_core.graph.job import Job
+from larp_core.graph.registry import job_named
 from larp_core.runtime.errors import UserError
 
 FAST = SpotifyConfig(seconds_between_calls=0.0, first_pause_seconds=0.05, max_wait_seconds=1.0)
@@ -51,7 +52,7 @@ def make(tmp_path: Path) -> Callable[..., Job]:
         recipe = replace(recipe_named("smoke"), spotify=FAST)
         folders: Any = {f"{dataset}_dir": tmp_path}
         settings = Settings(tmp_path / "data", recipe, (dataset,), spotify=spotify, **folders)
-        job = Job(step_named("metadata"), settings, dataset)
+        job = job_named("metadata", settings, dataset)
         tracks = pl.DataFrame([{"track_uri": uri} | fields for uri, fields in rows.items()], schema=TRACK_SCHEMA)
         ids = pl.Series("track_id", range(len(rows)), dtype=pl.Int32)
         job.paths.split_tracks.parent.mkdir(parents=True, exist_ok=True)
@@ -189,19 +190,19 @@ def test_real_tokens_and_refusals_are_read(make: Callable[..., Job], server: Spo
 
 KILLER = """
 import os, pickle, random, sys, time
-from larp_core.data import metadata
+import larp_core.data.metadata
 from larp_core.data.spotify import answers
 from larp_core.data.spotify import client
 from larp_core.data.spotify import lookup
-from larp_core.graph.job import Job, step_named
+from larp_core.graph.registry import job_named
 
 client.API_URL, client.TOKEN_URL = sys.argv[1] + "/v1/", sys.argv[1] + "/api/token"
-job = Job(step_named("metadata"), pickle.loads(bytes.fromhex(sys.argv[2])), "lfm")
+job = job_named("metadata", pickle.loads(bytes.fromhex(sys.argv[2])), "lfm")
 moments = random.Random(3)
 for number in range(11):
     child = os.fork()
     if child == 0:
-        metadata.build_metadata(job)
+        job.work()
         os._exit(0)
     if number < 10:
         time.sleep(moments.uniform(0.05, 0.4))

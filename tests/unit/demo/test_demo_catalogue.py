@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from larp_core.config import WorldConfig
-from larp_core.demo.catalogue import BASE62, GENRES, MOODS, Catalogue, make_catalogue, make_scenes
+from larp_core.demo.catalogue import BASE62, Catalogue, make_catalogue, make_scenes
+from larp_core.demo.music import GENRES, MOODS
 from larp_core.demo.words import GENRE_WORDS, MOOD_WORDS, OTHER_WORDS
 
 CONFIG = WorldConfig(num_tracks=600, num_artists=40)

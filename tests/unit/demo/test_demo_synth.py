@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from larp_core.config import WorldConfig
-from larp_core.demo.catalogue import GENRES, MOODS, Track, make_catalogue
+from larp_core.demo.catalogue import make_catalogue
 from larp_core.demo.instruments import DRUMS, MAX_HARMONICS, drum, note, wavetable
+from larp_core.demo.music import GENRES, MOODS, DemoTrack
 from larp_core.demo.styles import STYLES
 from larp_core.demo.synth import MP3_FRAME_SAMPLES, MP3_SAMPLE_RATE_HZ, make_plan, synthesise, synthesise_loop
 
 CATALOGUE = make_catalogue(WorldConfig(num_tracks=300, num_artists=20))
 
 
-def track_of(genre: str, mood: str, seed: int = 1) -> Track:
+def track_of(genre: str, mood: str, seed: int = 1) -> DemoTrack:
     return replace(CATALOGUE.tracks[0], genre=GENRES.index(genre), mood=MOODS.index(mood), seed=seed)
 
 

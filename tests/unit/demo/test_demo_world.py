@@ -20,9 +20,8 @@ from larp_core.demo.formats import write_lfm2b, write_mpd
 from larp_core.demo.mp3 import duration_ms, encode_loop
 from larp_core.demo.playlists import make_listeners, make_playlists
 from larp_core.demo.synth import MP3_SAMPLE_RATE_HZ, synthesise
-from larp_core.demo.world import build_demo_world, build_world
-from larp_core.graph.job import Job
-from larp_core.graph.registry import STEPS
+from larp_core.demo.world import build_demo_world
+from larp_core.graph.registry import job_named
 from larp_core.runtime.files import hash_file, read_json
 
 TINY = WorldConfig(num_tracks=24, num_artists=10, num_playlists=7, num_listeners=5)
@@ -38,7 +37,7 @@ MPD_TRACK_KEYS = {
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
-    build_world(TINY, folder)
+    build_demo_world(TINY, folder)
     return folder
 
 
@@ -167,9 +166,9 @@ def test_tables_refer_to_each_other(world: Path) -> None:
 def test_step_reports_and_runs_again_without_change(tmp_path: Path) -> None:
     settings = make_settings(data_dir=str(tmp_path), recipe="smoke")
     settings = replace(settings, recipe=replace(settings.recipe, world=TINY))
-    job = Job(STEPS["demo_world"], settings)
+    job = job_named("demo_world", settings)
     folder = settings.shared.demo_world
-    report = build_demo_world(job)
+    report = job.work()
     assert report.num_rows == 24
     assert Path(report.pictures["one spectrogram a genre"]).stat().st_size > 10_000
     assert report.facts["MP3s kept from an earlier run"] == 0
@@ -180,7 +179,7 @@ def test_step_reports_and_runs_again_without_change(tmp_path: Path) -> None:
     (folder / "audio" / ".half.1-abc.partial.mp3").write_bytes(b"half")
     (folder / "mpd" / "mpd.slice.900-999.json").write_text("{}")
     modified = kept.stat().st_mtime_ns
-    assert build_demo_world(job).facts["MP3s kept from an earlier run"] == 23
+    assert job.work().facts["MP3s kept from an earlier run"] == 23
     assert hash_file(folder) == before
     assert kept.stat().st_mtime_ns == modified
 

@@ -16,10 +16,10 @@ from transformers import AutoTokenizer, ClapConfig, ClapFeatureExtractor, ClapMo
 from larp_core.audio.mels.array import load_mels
 from larp_core.config import EncodersConfig
 from larp_core.encoders.clap_pt import MAX_TOKENS, load_clap
-from larp_core.encoders.embed import embed_tracks, has_missing_weights
 from larp_core.encoders.embedded import WeightsNotFound
-from larp_core.evaluation.checked import checked_footer
-from larp_core.graph.job import Job, step_named
+from larp_core.evaluation.vectors import checked_footer
+from larp_core.graph.job import Job
+from larp_core.graph.registry import job_named
 from larp_core.model.vocabulary import train_wordpiece
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import hash_file
@@ -48,8 +48,8 @@ def save_clap(folder: Path, *, fusion: bool = False, rate_hz: int = 48_000) -> P
 
 
 def embed(data_dir: Path, name: str) -> tuple[pl.DataFrame, dict[str, str], Job]:
-    job = Job(step_named("embeddings/clap_pt"), write_tracks(data_dir, clap_pt=name), "mpd")
-    embed_tracks(job)
+    job = job_named("embeddings/clap_pt", write_tracks(data_dir, clap_pt=name), "mpd")
+    job.work()
     path = job.paths.embeddings("clap_pt")
     return pl.read_parquet(path), pl.read_parquet_metadata(path), job
 
@@ -79,7 +79,7 @@ def test_nothing_named_is_missing_and_a_hub_that_does_not_answer_is_asked_again(
 ) -> None:
     frame, footer, job = embed(tmp_path, "")
     assert frame.is_empty() and footer["missing"] == "weights not found: set LARP_CLAP_PT"
-    assert not has_missing_weights(job)
+    assert not job.is_due_again()
 
     def no_answer(*_: object, **__: object) -> None:
         raise OSError("We couldn't connect\nto the hub")
@@ -89,11 +89,11 @@ def test_nothing_named_is_missing_and_a_hub_that_does_not_answer_is_asked_again(
     assert frame.is_empty() and footer["missing"].startswith(
         "weights not found: someone/clap: We couldn't connect; set"
     )
-    assert has_missing_weights(job)
+    assert job.is_due_again()
     by_recipe = dataclasses.replace(RECIPE, encoders=EncodersConfig(clap_pt="someone/clap"))
-    job = Job(step_named("embeddings/clap_pt"), write_tracks(tmp_path, by_recipe), "mpd")
-    assert embed_tracks(job).facts["missing"].startswith("weights not found: someone/clap")
-    assert has_missing_weights(job)
+    job = job_named("embeddings/clap_pt", write_tracks(tmp_path, by_recipe), "mpd")
+    assert job.work().facts["missing"].startswith("weights not found: someone/clap")
+    assert job.is_due_again()
 
 
 def test_vectors_made_elsewhere_will_do(tmp_path: Path) -> None:

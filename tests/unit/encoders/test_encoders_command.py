@@ -15,9 +15,9 @@ from encoder_world import HEARD, uri, write_tracks
 from larp_core.config.encoders import CATALOGUE
 from larp_core.config.settings import Settings
 from larp_core.encoders import command
-from larp_core.encoders.embed import embed_tracks
+from larp_core.encoders.embedded import EncodingRequest
 from larp_core.encoders.handed_clips import clips_of, hand_out, read_at_rate
-from larp_core.graph.job import Job, step_named
+from larp_core.graph.registry import job_named
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import write_parquet
 
@@ -48,8 +48,8 @@ def loudness(track: int) -> float:
 
 
 def embed(data_dir: Path, encoder: str, line: str) -> tuple[pl.DataFrame, dict[str, str]]:
-    job = Job(step_named(f"embeddings/{encoder}"), write_clips(data_dir, **{f"{encoder}_command": line}), "mpd")
-    embed_tracks(job)
+    job = job_named(f"embeddings/{encoder}", write_clips(data_dir, **{f"{encoder}_command": line}), "mpd")
+    job.work()
     path = job.paths.embeddings(encoder)
     assert not job.paths.embedding_parts(encoder).exists()
     return pl.read_parquet(path), pl.read_parquet_metadata(path)
@@ -156,10 +156,10 @@ def test_finished_batches_are_not_asked_for_again(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(command, "_run", killed_in_the_third)
     settings = write_clips(tmp_path, mule_command=told(1728))
-    job = Job(step_named("embeddings/mule"), settings, "mpd")
+    job = job_named("embeddings/mule", settings, "mpd")
     with pytest.raises(KeyboardInterrupt):
-        embed_tracks(job)
-    embed_tracks(job)
+        job.work()
+    job.work()
     assert calls == [3, 3, 1, 1]
     assert pl.read_parquet(job.paths.embeddings("mule"))["track_id"].to_list() == HEARD
 
@@ -169,7 +169,7 @@ def test_a_file_is_taken_before_a_command(tmp_path: Path) -> None:
     np.save(vectors, np.ones((len(HEARD), 1728), np.float32))
     pl.DataFrame({"track_uri": [uri(n) for n in HEARD]}).write_csv(tmp_path / "made.csv")
     settings = write_clips(tmp_path / "data", mule=str(vectors), mule_command=told(1728, "fail"))
-    report = embed_tracks(Job(step_named("embeddings/mule"), settings, "mpd"))
+    report = job_named("embeddings/mule", settings, "mpd").work()
     assert report.facts["vectors_file"] == "made.npy"
 
 
@@ -177,9 +177,6 @@ def test_without_clips_nothing_is_run(tmp_path: Path) -> None:
     settings = write_clips(tmp_path, jukebox_command=told(4800, "fail"))
     paths = settings.paths("mpd")
     write_parquet(pl.read_parquet(paths.clips).with_columns(status=pl.lit("corrupt")), paths.clips)
-    assert command.embed_elsewhere(
-        Job(step_named("embeddings/jukebox"), settings, "mpd"), np.array(HEARD)
-    ).vectors.shape == (
-        0,
-        CATALOGUE["jukebox"].dimensions[0],
-    )
+    encoder = CATALOGUE["jukebox"]
+    request = EncodingRequest(encoder, paths, settings.recipe, command=settings.jukebox_command)
+    assert command.embed_elsewhere(request, np.array(HEARD)).vectors.shape == (0, encoder.dimensions[0])

@@ -12,9 +12,9 @@ from encoder_world import NUM_TRACKS, SILENT, UNNAMED, write_tracks
 from training_world import RECIPE, make_inputs
 
 from larp_core.config.settings import Settings
-from larp_core.encoders.embed import embed_tracks
-from larp_core.evaluation.checked import checked_footer
-from larp_core.graph.job import Job, step_named
+from larp_core.config.stages import STAGES
+from larp_core.evaluation.vectors import checked_footer
+from larp_core.graph.registry import job_named
 from larp_core.runtime.files import hash_file, write_parquet
 from larp_core.training.stages import run_stage, save_model
 
@@ -24,14 +24,14 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """The tracks of `encoder_world`, and `larp_wtc` trained."""
     settings = write_tracks(tmp_path_factory.mktemp("data"))
     inputs = make_inputs()
-    model, _ = run_stage("larp_wtc", inputs, RECIPE, None)
+    model, _ = run_stage(STAGES["larp_wtc"], inputs, RECIPE, None)
     save_model(settings.paths("mpd").model("larp_wtc"), model, inputs.tokenizer, {})
     return settings
 
 
 def embed(settings: Settings, encoder: str) -> tuple[pl.DataFrame, dict[str, str], Path]:
-    job = Job(step_named(f"embeddings/{encoder}"), settings, "mpd")
-    report = embed_tracks(job)
+    job = job_named(f"embeddings/{encoder}", settings, "mpd")
+    report = job.work()
     path = job.paths.embeddings(encoder)
     frame = pl.read_parquet(path)
     assert report.num_rows == len(frame) and frame.schema["track_id"] == pl.Int32
@@ -94,7 +94,7 @@ def test_the_footer_tells_what_made_the_vectors(settings: Settings) -> None:
 
 def test_co_playlist_gives_the_vectors_of_tracks_with_a_clip(settings: Settings) -> None:
     inputs, folder = make_inputs(), settings.paths("mpd").model("co_playlist")
-    model, _ = run_stage("co_playlist", inputs, RECIPE, None)
+    model, _ = run_stage(STAGES["co_playlist"], inputs, RECIPE, None)
     save_model(folder, model, inputs.tokenizer, {})
     frame, footer, _ = embed(settings, "co_playlist")
     assert frame["track_id"].to_list() == [n for n in range(NUM_TRACKS) if n != SILENT]

@@ -11,19 +11,18 @@ import pytest
 import torch
 from training_world import TINY, make_inputs, write_world
 
-from larp_core.config.encoders import TRAINED
+from larp_core.config.encoders import FUSED
 from larp_core.config.settings import Settings
-from larp_core.encoders.embed import embed_tracks
+from larp_core.config.stages import STAGES
 from larp_core.encoders.embedded import Embedded
 from larp_core.encoders.playlists import fuse_playlists
 from larp_core.evaluation.holdouts import Holdouts
-from larp_core.evaluation.playlist_vectors import PlaylistVectors, load_playlist_vectors
 from larp_core.evaluation.recommenders.itemknn import rank
-from larp_core.graph.encoders import FUSED
-from larp_core.graph.job import Job, step_named
+from larp_core.evaluation.vectors import PlaylistVectors, load_playlist_vectors
+from larp_core.graph.job import Job
+from larp_core.graph.registry import job_named
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
-from larp_core.training.objective import PLANS
 from larp_core.training.stages import run_stage, save_model
 
 FUSION = dataclasses.replace(TINY, evaluation=dataclasses.replace(TINY.evaluation, playlist_vector="fusion"))
@@ -92,16 +91,16 @@ def test_vectors_without_a_length_or_of_nobody_leave_the_mean() -> None:
 
 
 def test_those_that_fuse_are_those_that_were_trained_to() -> None:
-    assert set(FUSED) == {stage for stage in TRAINED if PLANS[stage].fusion == "attention"}
+    assert set(FUSED) == {stage for stage in STAGES if STAGES[stage].fusion == "attention"}
 
 
 def test_the_step_writes_held_out_playlists_where_the_recipe_asks_for_them(tmp_path: Path) -> None:
     settings = write_world(tmp_path, FUSION)
     inputs = make_inputs()
-    trained, _ = run_stage("larp_tpc_fusion", inputs, FUSION, None)
-    job = Job(step_named("embeddings/larp_tpc_fusion"), settings, "mpd")
+    trained, _ = run_stage(STAGES["larp_tpc_fusion"], inputs, FUSION, None)
+    job = job_named("embeddings/larp_tpc_fusion", settings, "mpd")
     save_model(job.paths.model("larp_tpc_fusion"), trained, inputs.tokenizer, {})
-    embed_tracks(job)
+    job.work()
     assert job.outputs == [
         job.paths.embeddings("larp_tpc_fusion"),
         job.paths.root / "embeddings" / "larp_tpc_fusion_playlists.parquet",
@@ -115,5 +114,5 @@ def test_the_step_writes_held_out_playlists_where_the_recipe_asks_for_them(tmp_p
     )
     plain = Job(job.step, Settings(tmp_path, TINY, ("mpd",)), "mpd")
     assert plain.outputs == job.outputs[:1] and plain.step.config(plain) == {}
-    other = Job(step_named("embeddings/larp_tpc"), settings, "mpd")
+    other = job_named("embeddings/larp_tpc", settings, "mpd")
     assert len(other.outputs) == 1

@@ -1,4 +1,4 @@
-"""Vectors made elsewhere: MULE and Jukebox in their true shapes, and every file that is refused."""
+"""VectorFile made elsewhere: MULE and Jukebox in their true shapes, and every file that is refused."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from larp_core.config.encoders import CATALOGUE
-from larp_core.encoders.embed import embed_tracks
 from larp_core.encoders.precomputed import read_vectors
-from larp_core.evaluation.checked import checked_footer
-from larp_core.graph.job import Job, step_named
+from larp_core.evaluation.vectors import checked_footer
+from larp_core.graph.job import Job
+from larp_core.graph.registry import job_named
 from larp_core.runtime.errors import UserError
 
 MULE, JUKEBOX = CATALOGUE["mule"], CATALOGUE["jukebox"]
@@ -39,8 +39,8 @@ def write_vectors(path: Path, vectors: Any, tracks: list[int] = EVERY, **metadat
 
 
 def embed(data_dir: Path, encoder: str, **settings: str) -> tuple[pl.DataFrame, dict[str, str], Job]:
-    job = Job(step_named(f"embeddings/{encoder}"), write_tracks(data_dir, **settings), "mpd")
-    embed_tracks(job)
+    job = job_named(f"embeddings/{encoder}", write_tracks(data_dir, **settings), "mpd")
+    job.work()
     path = job.paths.embeddings(encoder)
     return pl.read_parquet(path), pl.read_parquet_metadata(path), job
 

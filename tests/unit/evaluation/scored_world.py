@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from benchmark_world import write_embeddings, write_missing, write_names, write_split, write_training
 
-from larp_core.config.encoders import CATALOGUE, ENCODERS, TRAINED
+from larp_core.config.encoders import CATALOGUE, ENCODERS
 from larp_core.config.paths import DatasetPaths
 from larp_core.config.settings import Settings, make_settings
-from larp_core.graph.job import Job
-from larp_core.graph.registry import STEPS
+from larp_core.config.stages import STAGES
+from larp_core.graph.registry import job_named
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def paths(settings: Settings) -> DatasetPaths:
     paths = settings.paths("mpd")
     write_split(paths)
     write_names(paths)
-    Job(STEPS["wmf"], settings, "mpd").work()
+    job_named("wmf", settings, "mpd").work()
     return paths
 
 
@@ -39,16 +39,16 @@ def scored_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
         paths = settings.paths(dataset)
         write_split(paths, seed=number)
         write_names(paths)
-        Job(STEPS["wmf"], settings, dataset).work()
+        job_named("wmf", settings, dataset).work()
         for encoder in ENCODERS:
             signal = {"htsat": 0.0, "mel_statistics": 50.0}.get(encoder, 3.0 if encoder == "larp_ttc" else 0.5)
             if CATALOGUE[encoder].weights:
                 write_missing(paths, encoder)
             else:
                 write_embeddings(paths, encoder, signal, pretrained=encoder == "bert", seed=number)
-            Job(STEPS[f"scores/{encoder}"], settings, dataset).work()
+            job_named(f"scores/{encoder}", settings, dataset).work()
         for name in ("metadata", "hybrid"):
-            Job(STEPS[f"scores/{name}"], settings, dataset).work()
+            job_named(f"scores/{name}", settings, dataset).work()
     return settings.data_dir
 
 
@@ -63,7 +63,7 @@ def scored(settings: Settings, scored_once: Path) -> Settings:
 def trained(settings: Settings) -> Settings:
     """Both datasets with the curves of every stage."""
     for dataset in settings.datasets:
-        for number, encoder in enumerate(TRAINED):
+        for number, encoder in enumerate(STAGES):
             best = 0 if encoder == "larp_tpc" else 3
             recall = [0.05 + 0.005 * number - 0.002 * (epoch - best) ** 2 for epoch in range(6)]
             write_training(settings.paths(dataset), encoder, recall, best)

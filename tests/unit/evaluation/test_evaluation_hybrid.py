@@ -12,16 +12,22 @@ from larp_core.config.settings import Settings
 from larp_core.evaluation.artist_affinity import CHOICE_K, choose_shrinkage
 from larp_core.evaluation.bootstrap import paired_difference
 from larp_core.evaluation.holdouts import Holdouts, load_holdouts
-from larp_core.evaluation.hybrid import best_on, rank_hybrids
-from larp_core.evaluation.hybrid_fit import RIDGE, fit_weights, standardised, weighted
-from larp_core.evaluation.hybrid_parts import encoder_parts
+from larp_core.evaluation.hybrid import (
+    RIDGE,
+    best_on,
+    encoder_parts,
+    fit_weights,
+    rank_hybrids,
+    standardised,
+    weighted,
+)
 from larp_core.evaluation.metadata_rows import metadata_rankings
 from larp_core.evaluation.names import HYBRID_ALONE, HYBRID_ENCODERS, hybrid_row
 from larp_core.evaluation.ranking import ScoreChunk, rank_by, rows_of
 from larp_core.evaluation.vectors import load_vectors
-from larp_core.graph.job import Job, Report
-from larp_core.graph.registry import STEPS
+from larp_core.graph.registry import job_named
 from larp_core.runtime.files import write_parquet
+from larp_core.runtime.report import Report
 
 
 @pytest.fixture
@@ -33,7 +39,7 @@ def embedded(paths: DatasetPaths) -> DatasetPaths:
 
 
 def run(settings: Settings) -> Report:
-    return Job(STEPS["scores/hybrid"], settings, "mpd").work()
+    return job_named("scores/hybrid", settings, "mpd").work()
 
 
 def planted(holdouts: Holdouts, seed: int, signal: float) -> ScoreChunk:
@@ -122,7 +128,7 @@ def test_report_shows_weights_and_differences_that_the_files_give(settings: Sett
     weights = {row["hybrid"]: row for row in report.tables["Weights of the standardised parts"]}
     assert weights[HYBRID_ALONE]["vectors, seeds' mean"] is None
     assert weights[hybrid_row("larp_tpc")]["vectors, seeds' mean"] > 0
-    Job(STEPS["scores/metadata"], settings, "mpd").work()
+    job_named("scores/metadata", settings, "mpd").work()
     values = {name: pl.read_parquet(embedded.scores(f"{name}_playlists")) for name in ("hybrid", "metadata")}
     lines = report.tables["Paired differences on test"]
     best, rival = report.facts["best_hybrid_on_validation"], report.facts["best_metadata_row_on_validation"]

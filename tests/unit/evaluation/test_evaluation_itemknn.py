@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from larp_core.evaluation import nearest
-from larp_core.evaluation.holdouts import Holdouts
-from larp_core.evaluation.ranking import hash_order, rows_of
+from larp_core.evaluation.holdouts import Holdouts, hash_order
+from larp_core.evaluation.ranking import rows_of
 from larp_core.evaluation.recommenders.itemknn import evaluate_itemknn, rank
 
 

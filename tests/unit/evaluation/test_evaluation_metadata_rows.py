@@ -8,11 +8,10 @@ import polars as pl
 import pytest
 
 from larp_core.config.paths import DatasetPaths
-from larp_core.evaluation.holdouts import Holdouts, load_holdouts
+from larp_core.evaluation.holdouts import Holdouts, hash_order, load_holdouts
 from larp_core.evaluation.metadata_rows import metadata_frames, metadata_rankings, track_keys
 from larp_core.evaluation.metrics import evaluate_ranking, random_values
 from larp_core.evaluation.names import ARTIST_AND_ALBUM, CAPTION_TFIDF, METADATA_ROWS, ORACLE, RANDOM, SAME_ARTIST
-from larp_core.evaluation.ranking import hash_order
 from larp_core.runtime.files import write_parquet
 
 KS = (5, 10)

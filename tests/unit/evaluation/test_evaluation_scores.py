@@ -14,10 +14,10 @@ from larp_core.evaluation.bootstrap import bootstrap_intervals
 from larp_core.evaluation.holdouts import load_holdouts
 from larp_core.evaluation.metrics import values_frame
 from larp_core.evaluation.rankings import load_rankings, values_of, write_rankings
-from larp_core.evaluation.scores import summarise
+from larp_core.evaluation.score_files import summarise
 from larp_core.evaluation.vectors import load_vectors
 from larp_core.graph.job import Job
-from larp_core.graph.registry import STEPS
+from larp_core.graph.registry import job_named
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import hash_file, write_parquet
 
@@ -35,7 +35,7 @@ SCHEMA = {
 
 
 def job_of(settings: Settings, name: str) -> Job:
-    return Job(STEPS[f"scores/{name}"], settings, "mpd")
+    return job_named(f"scores/{name}", settings, "mpd")
 
 
 @pytest.mark.parametrize("name", ["metadata", "larp_ttc"])

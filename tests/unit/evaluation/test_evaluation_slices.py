@@ -24,8 +24,7 @@ from larp_core.evaluation.slices import (
     slices_of,
 )
 from larp_core.evaluation.vectors import load_vectors
-from larp_core.graph.job import Job
-from larp_core.graph.registry import STEPS
+from larp_core.graph.registry import job_named
 from larp_core.runtime.files import write_parquet
 
 K = 10
@@ -103,7 +102,7 @@ def test_seeds_kept_back_are_no_candidates(sliced: DatasetPaths) -> None:
 
 
 def test_the_report_has_every_slice_and_is_derived_from_the_lists(sounding: Settings) -> None:
-    report = Job(STEPS["slices"], sounding).work()
+    report = job_named("slices", sounding).work()
     table = pl.read_parquet(sounding.shared.reports / "slices.parquet")
     assert report.num_rows == table.height
     assert set(table["slice"]) == {HOMOGENEITY, ARTIST, AUDIO, SEEDS}

@@ -63,7 +63,7 @@ def test_the_similarity_is_that_of_the_best_validation_recall(tmp_path: Path) ->
 def test_each_recommender_has_the_budget_and_starts_from_the_recipes_own(tmp_path: Path) -> None:
     recipe = dataclasses.replace(SMOKE, evaluation=dataclasses.replace(SMOKE.evaluation, tuning_trials=3))
     names = []
-    for recommender in recommenders_of(recipe, tmp_path / "unused"):
+    for recommender in recommenders_of(recipe.evaluation, recipe.recommenders, tmp_path / "unused"):
         if not isinstance(recommender, Tuned):
             continue
         names.append(recommender.name)
@@ -73,7 +73,10 @@ def test_each_recommender_has_the_budget_and_starts_from_the_recipes_own(tmp_pat
         assert len(trials) == 3
         assert trials[0].params == recommender._first()
     assert names == ["ItemKNN", "DropoutNet", "CLCRec"]
-    assert not any(isinstance(recommender, Tuned) for recommender in recommenders_of(SMOKE, tmp_path))
+    assert not any(
+        isinstance(recommender, Tuned)
+        for recommender in recommenders_of(SMOKE.evaluation, SMOKE.recommenders, tmp_path)
+    )
 
 
 def test_the_recipes_numbers_are_kept_within_the_ranges() -> None:

@@ -11,8 +11,6 @@ from larp_core.config.recommenders import WmfConfig
 from larp_core.config.settings import Settings
 from larp_core.evaluation.recommenders.factors import load_factors
 from larp_core.evaluation.recommenders.wmf import als, factorise, fit_wmf, sgd, sgd_step
-from larp_core.graph.job import Job
-from larp_core.graph.registry import STEPS
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import write_parquet
 
@@ -118,4 +116,4 @@ def test_the_step_writes_factors_of_train_alone(settings: Settings, paths: Datas
     assert factors.tracks.shape[1] == settings.recipe.recommenders.wmf.width
     write_parquet(pl.read_parquet(paths.interactions).clear(), paths.interactions)
     with pytest.raises(UserError, match="no train playlist holds a train track"):
-        fit_wmf(Job(STEPS["wmf"], settings, "mpd"))
+        fit_wmf(paths, settings.recipe.recommenders.wmf)

@@ -11,10 +11,11 @@ import pytest
 from larp_core.config.recipes import RECIPES, SMOKE, recipe_named
 from larp_core.config.settings import Settings, make_settings
 from larp_core.graph import memo
-from larp_core.graph.job import Job, Report, Step, step_named
-from larp_core.graph.registry import STEPS, jobs_of
+from larp_core.graph.job import Call, Job, Step
+from larp_core.graph.registry import STEPS, job_named, jobs_of, step_named
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import atomic_path
+from larp_core.runtime.report import Report
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         name: Step(
             name,
             name,
-            "none:none",
+            Call("none:none", lambda job: {}),
             upstream=lambda _, parent=parent: parent,
             outputs=lambda job: [job.paths.root / f"{job.step.name}.txt"],
             config=lambda job: job.recipe.world.seed if job.step.name == "first" else None,
@@ -52,7 +53,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def run_chain(settings: Settings) -> None:
     for name in ("first", "second", "third"):
-        memo.run(Job(step_named(name), settings, "mpd"))
+        memo.run(job_named(name, settings, "mpd"))
 
 
 def with_seed(settings: Settings, seed: int) -> Settings:
@@ -101,22 +102,22 @@ def test_a_data_folder_may_be_moved_or_copied(
 
 def test_pictures_are_found_after_a_move(settings: Settings, runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def draw(job: Job) -> Report:
-        job.paths.root.mkdir(parents=True)
+        job.paths.root.mkdir(parents=True, exist_ok=True)
         job.outputs[0].write_text("drawn")
         return Report(1, pictures={"curve": str(job.paths.pictures / "curve.png")})
 
     monkeypatch.setattr(Job, "work", draw)
-    memo.run(Job(step_named("first"), settings, "mpd"))
+    memo.run(job_named("first", settings, "mpd"))
     moved = dataclasses.replace(settings, data_dir=settings.data_dir.with_name("moved"))
     settings.data_dir.rename(moved.data_dir)
-    done = memo.finished(Job(step_named("first"), moved, "mpd"))
+    done = memo.finished(job_named("first", moved, "mpd"))
     assert done is not None and done.report.pictures == {"curve": str(moved.paths("mpd").pictures / "curve.png")}
 
 
 def test_a_step_killed_before_its_stamp_is_done_again(
     settings: Settings, runs: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = Job(step_named("first"), settings, "mpd")
+    job = job_named("first", settings, "mpd")
 
     def killed(job: Job) -> Report:
         job.outputs[0].parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +142,7 @@ def test_unrepeatable_outputs_go_by_their_inputs(settings: Settings, runs: list[
 
 def test_a_step_before_its_upstream_names_what_is_missing(settings: Settings, runs: list[str]) -> None:
     with pytest.raises(UserError, match="mpd/second needs mpd/first"):
-        memo.run(Job(step_named("second"), settings, "mpd"))
+        memo.run(job_named("second", settings, "mpd"))
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from training_world import RECIPE, make_inputs
+from training_world import RECIPE, make_inputs, only
 
-from larp_core.training.objective import PLANS, LarpObjective
+from larp_core.config.stages import STAGES
+from larp_core.training.objective import LarpObjective
 from larp_core.training.sampler import Sampler
 from larp_core.training.stages import StageInputs, run_stage
 from larp_core.training.track_data import TrackBatch
@@ -19,8 +20,8 @@ from larp_core.training.track_data import TrackBatch
 def stepped() -> tuple[LarpObjective, StageInputs, np.ndarray, TrackBatch, torch.Tensor]:
     """The objective after one backward pass, that step's tracks and batch, and the tables' audio before."""
     inputs = make_inputs(without_audio=3, without_text=3)
-    model, _ = run_stage("larp_ttc", inputs, dataclasses.replace(RECIPE, training=short()), None)
-    objective = LarpObjective(model, PLANS["larp_tpc_fusion"], inputs.graph, RECIPE.model, short()).train()
+    model, _ = run_stage(STAGES["larp_ttc"], inputs, dataclasses.replace(RECIPE, training=short()), None)
+    objective = LarpObjective(model, STAGES["larp_tpc_fusion"], inputs.graph, RECIPE.model, short()).train()
     objective.prepare(inputs.train)
     before = objective.tables.audio.clone()
     draw = next(iter(Sampler(inputs.graph, np.arange(24), 4, pairs=True, num_neighbours=3, seed=1).epoch(1)))
@@ -31,7 +32,7 @@ def stepped() -> tuple[LarpObjective, StageInputs, np.ndarray, TrackBatch, torch
 
 
 def short() -> object:
-    return dataclasses.replace(RECIPE.training, epochs=(("larp_ttc", 1),))
+    return dataclasses.replace(RECIPE.training, epochs=only(larp_ttc=1))
 
 
 def test_towers_projections_and_fusion_learn(stepped: tuple) -> None:

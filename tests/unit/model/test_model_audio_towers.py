@@ -14,6 +14,7 @@ from training_world import RECIPE, make_inputs
 from transformers import ASTConfig, ASTModel
 
 from larp_core.config import AudioTowerConfig, ModelConfig
+from larp_core.config.stages import STAGES
 from larp_core.model.audio_towers import build_tower, described, tower_config, width_of
 from larp_core.model.cnn14 import Cnn14, Cnn14Config
 from larp_core.model.modeling_larp import LarpModel
@@ -55,7 +56,7 @@ def test_a_larp_stands_on_it_and_comes_back_from_its_folder(kind: str, tmp_path:
 def test_stages_train_on_it(kind: str, stage: str) -> None:
     recipe = dataclasses.replace(RECIPE, model=model_with(TOWERS[kind][0]))
     before = build_model(recipe.model, len(make_inputs().tokenizer), RECIPE.training.seed).state_dict()
-    model, result = run_stage(stage, make_inputs(), recipe, None)
+    model, result = run_stage(STAGES[stage], make_inputs(), recipe, None)
     assert result.curve[-1].loss is not None
     after = model.state_dict()
     moved = [name for name in before if name.startswith("audio_model.") and not torch.equal(before[name], after[name])]

@@ -7,10 +7,10 @@ import pytest
 import torch
 from training_world import NUM_TRACKS, RECIPE, make_inputs
 
+from larp_core.config.stages import STAGES
 from larp_core.model.modeling_larp import LarpModel, SingleRowBatchNorm
 from larp_core.runtime.errors import UserError
 from larp_core.training.encode import encode_all, track_vectors
-from larp_core.training.objective import PLANS
 from larp_core.training.stages import run_stage
 
 
@@ -21,12 +21,12 @@ def weights(model: LarpModel) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("fusion", ["larp_tpc", "larp_tpc_fusion"])
 def test_all_stages_train_on_captions_alone(fusion: str) -> None:
     inputs = make_inputs(without_audio=NUM_TRACKS)
-    first, result = run_stage("larp_wtc", inputs, RECIPE, None)
+    first, result = run_stage(STAGES["larp_wtc"], inputs, RECIPE, None)
     assert len(result.curve) == 1 and result.best_epoch == 0
     before = weights(first)
     parent = first
     for stage in ("larp_ttc", fusion):
-        model, result = run_stage(stage, inputs, RECIPE, parent)
+        model, result = run_stage(STAGES[stage], inputs, RECIPE, parent)
         assert len(result.curve) > 1
         last = result.curve[-1].losses
         assert all(np.isfinite(value) for value in last.values())
@@ -42,22 +42,22 @@ def test_all_stages_train_on_captions_alone(fusion: str) -> None:
 
 def test_clap_ft_hands_its_weights_on_too() -> None:
     inputs = make_inputs(without_audio=NUM_TRACKS)
-    _, result = run_stage("clap_ft", inputs, RECIPE, None)
+    _, result = run_stage(STAGES["clap_ft"], inputs, RECIPE, None)
     assert len(result.curve) == 1
 
 
 def test_a_world_with_nothing_at_all_is_refused() -> None:
     inputs = make_inputs(without_audio=NUM_TRACKS, without_text=NUM_TRACKS)
     with pytest.raises(UserError, match="a clip or a caption"):
-        run_stage("larp_wtc", inputs, RECIPE, None)
+        run_stage(STAGES["larp_wtc"], inputs, RECIPE, None)
 
 
 @pytest.mark.parametrize("stage", ["larp_wtc", "larp_ttc", "larp_tpc_fusion"])
 def test_a_single_track_with_audio_is_no_zero(stage: str) -> None:
     """Its batch norm has one row to go by."""
     inputs = make_inputs(without_audio=NUM_TRACKS - 1)
-    model, result = run_stage(stage, inputs, RECIPE, None)
-    assert (len(result.curve) > 1) == PLANS[stage].pairs  # one track has no other to be contrasted with
+    model, result = run_stage(STAGES[stage], inputs, RECIPE, None)
+    assert (len(result.curve) > 1) == STAGES[stage].pairs  # one track has no other to be contrasted with
     assert all(torch.isfinite(p).all() for p in model.parameters())
     features = encode_all(model.train(), inputs.train, "fp32")
     assert features.audio[-1].norm().item() == pytest.approx(1.0, abs=1e-5)

@@ -10,6 +10,7 @@ from training_world import RECIPE, make_inputs
 from transformers import AutoModel
 
 from larp_core.config import CoPlaylistConfig as CoPlaylistRecipe
+from larp_core.config.stages import STAGES
 from larp_core.model.card import model_card
 from larp_core.model.co_playlist import CoPlaylistModel, build_co_playlist
 from larp_core.runtime.errors import UserError
@@ -42,24 +43,24 @@ def test_another_clip_length_is_refused() -> None:
 
 
 def test_captions_take_no_part() -> None:
-    with_text, _ = run_stage("co_playlist", make_inputs(), RECIPE, None)
-    without, _ = run_stage("co_playlist", make_inputs(without_text=20), RECIPE, None)
+    with_text, _ = run_stage(STAGES["co_playlist"], make_inputs(), RECIPE, None)
+    without, _ = run_stage(STAGES["co_playlist"], make_inputs(without_text=20), RECIPE, None)
     assert all(torch.equal(a, b) for a, b in zip(with_text.parameters(), without.parameters(), strict=True))
 
 
 def test_where_nothing_can_be_heard_nothing_is_trained_and_nothing_stops() -> None:
-    _, result = run_stage("co_playlist", make_inputs(without_audio=24), RECIPE, None)
+    _, result = run_stage(STAGES["co_playlist"], make_inputs(without_audio=24), RECIPE, None)
     assert [entry.epoch for entry in result.curve] == [0]
 
 
 def test_tracks_without_a_clip_are_passed_over() -> None:
-    _, result = run_stage("co_playlist", make_inputs(without_audio=12), RECIPE, None)
+    _, result = run_stage(STAGES["co_playlist"], make_inputs(without_audio=12), RECIPE, None)
     assert result.curve[-1].loss is not None and result.curve[-1].loss > 0
 
 
 def test_its_folder_has_a_card_and_no_tokenizer(tmp_path: Path) -> None:
     inputs = make_inputs()
-    model, _ = run_stage("co_playlist", inputs, RECIPE, None)
+    model, _ = run_stage(STAGES["co_playlist"], inputs, RECIPE, None)
     save_model(tmp_path / "co_playlist", model, inputs.tokenizer, {"encoder": "co_playlist"})
     assert "ResNet, bottleneck blocks [1, 1, 1, 1]" in model_card({}, model.config)
     assert {path.name for path in (tmp_path / "co_playlist").iterdir()} == {

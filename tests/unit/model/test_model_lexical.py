@@ -11,6 +11,7 @@ import pytest
 import torch
 from training_world import TINY, make_inputs
 
+from larp_core.config.stages import STAGES
 from larp_core.model.lexical import FIRST_GATE, LexicalBag
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
@@ -60,7 +61,7 @@ def test_untrained_cosines_are_near_those_of_weighed_words() -> None:
 
 def test_a_trained_model_comes_back_with_its_words(tmp_path: Path) -> None:
     inputs = make_inputs()
-    model, _ = run_stage("larp_ttc", inputs, LEXICAL, None, keep="last")
+    model, _ = run_stage(STAGES["larp_ttc"], inputs, LEXICAL, None, keep="last")
     start = build_model(LEXICAL.model, len(inputs.tokenizer), LEXICAL.training.seed)
     assert model.lexical is not None and start.lexical is not None
     assert float(model.lexical.weights.max()) > 1.0

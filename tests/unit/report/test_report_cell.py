@@ -4,22 +4,21 @@ import polars as pl
 import pytest
 
 from larp_core.__main__ import main
+from larp_core.config.encoders import SCORE_FILES
 from larp_core.config.settings import Settings
-from larp_core.graph.benchmark import ALL_SCORES
-from larp_core.graph.job import Job
-from larp_core.graph.registry import STEPS
+from larp_core.graph.registry import job_named
 from larp_core.report.cell import derive_cell
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import write_parquet
 
 
 def test_every_cell_of_every_row_is_derived_again(scored: Settings) -> None:
-    Job(STEPS["table_2"], scored).work()
-    Job(STEPS["table_3"], scored).work()
+    job_named("table_2", scored).work()
+    job_named("table_3", scored).work()
     seen = {}
     for dataset in scored.datasets:
         paths = scored.paths(dataset)
-        for encoder in (name.removeprefix("scores/") for name in ALL_SCORES):
+        for encoder in SCORE_FILES:
             for row in pl.read_parquet(paths.scores(encoder)).iter_rows(named=True):
                 cell = derive_cell(paths, scored.recipe, encoder, row["recommender"], row["metric"], row["k"])
                 assert cell.value == pytest.approx(row["value"], abs=1e-9)
@@ -34,7 +33,7 @@ def test_every_cell_of_every_row_is_derived_again(scored: Settings) -> None:
 def test_the_command_prints_the_figure_and_whether_it_is_the_same(
     scored: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Job(STEPS["table_3"], scored).work()
+    job_named("table_3", scored).work()
     words = ["cell", "--dataset", "mpd", "--encoder", "larp_ttc", "--recommender", "ItemKNN", "--metric", "ndcg"]
     options = ["--k", "20", "--data-dir", str(scored.data_dir), "--recipe", "smoke"]
     assert main([*words, *options]) == 0

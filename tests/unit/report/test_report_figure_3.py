@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
+from larp_core.config.encoders import FIGURE_3_ENCODERS
 from larp_core.config.settings import Settings
 from larp_core.evaluation.holdouts import load_holdouts
-from larp_core.graph.benchmark import FIGURE_3_ENCODERS
-from larp_core.graph.job import Job
-from larp_core.graph.registry import STEPS
+from larp_core.graph.registry import job_named
 from larp_core.report.figure_3 import draw_playlist, main_axes, pair_cosine
 
 
@@ -38,7 +37,7 @@ def test_pair_cosine_is_the_mean_over_pairs() -> None:
 
 
 def test_picture_and_points(scored: Settings) -> None:
-    report = Job(STEPS["figure_3"], scored).work()
+    report = job_named("figure_3", scored).work()
     (picture,) = report.pictures.values()
     height, width = matplotlib.image.imread(picture).shape[:2]
     assert width > 2 * height > 800

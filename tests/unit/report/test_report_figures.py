@@ -5,17 +5,17 @@ import dataclasses
 import matplotlib.image
 import pytest
 
-from larp_core.config.encoders import TRAINED
 from larp_core.config.settings import Settings
-from larp_core.graph.job import Job
-from larp_core.graph.registry import STEPS
-from larp_core.report.figures import PARENTS, STYLES, build_figure_5, read_curves
+from larp_core.config.stages import STAGES
+from larp_core.graph.registry import job_named
+from larp_core.report.figures import STYLES, build_figure_5, read_curves
 from larp_core.runtime.files import hash_file
 
 
-def test_parents_are_the_graphs_own() -> None:
-    assert {name: training.parent for name, training in TRAINED.items()} == PARENTS
-    assert set(STYLES) == set(TRAINED)
+def test_every_stage_is_drawn_after_its_parent() -> None:
+    drawn = list(STYLES)
+    assert set(drawn) == set(STAGES)
+    assert all(drawn.index(stage.parent) < drawn.index(stage.name) for stage in STAGES.values() if stage.parent)
 
 
 def test_stages_start_at_the_best_epoch_of_the_one_before(trained: Settings) -> None:
@@ -32,12 +32,11 @@ def test_stages_start_at_the_best_epoch_of_the_one_before(trained: Settings) -> 
 
 
 def test_report_and_picture(trained: Settings) -> None:
-    job = Job(STEPS["figure_5"], trained)
-    report = build_figure_5(job)
+    report = build_figure_5(trained)
     (picture,) = report.pictures.values()
     height, width = matplotlib.image.imread(picture).shape[:2]
     assert width > 1.5 * height > 600
-    assert report.num_rows == 2 * len(TRAINED) * 6
+    assert report.num_rows == 2 * len(STAGES) * 6
     rows = {row["encoder"]: row for row in report.tables["Stages on mpd"]}
     assert rows["LARP-WTC"]["best epoch"] == 3
     assert rows["LARP-WTC"]["best Recall@10"] == pytest.approx(0.05)
@@ -46,7 +45,7 @@ def test_report_and_picture(trained: Settings) -> None:
 
 def test_the_same_curves_give_the_same_bytes(trained: Settings) -> None:
     alone = dataclasses.replace(trained, datasets=("lfm",))
-    job = Job(STEPS["figure_5"], alone)
+    job = job_named("figure_5", alone)
     digests = set()
     for _ in range(2):
         job.work()

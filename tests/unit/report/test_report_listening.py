@@ -20,9 +20,10 @@ from larp_core.audio.clips.factory import SCHEMA as CLIPS
 from larp_core.config.paths import DatasetPaths
 from larp_core.config.settings import Settings
 from larp_core.graph import memo
-from larp_core.graph.job import Job, Report
-from larp_core.graph.registry import STEPS
+from larp_core.graph.job import Job
+from larp_core.graph.registry import job_named
 from larp_core.runtime.files import hash_file, write_parquet
+from larp_core.runtime.report import Report
 
 BITING = (
     '<script>alert("x")</script>',
@@ -57,8 +58,8 @@ def job(settings: Settings, paths: DatasetPaths) -> Job:
     playlists = {"playlist_id": range(35), "source_id": [f"list<{i}>" for i in range(35)], "name": names}
     write_parquet(pl.DataFrame(playlists, schema_overrides={"playlist_id": pl.Int32}), paths.playlists)
     write_sound(paths, track_ids)
-    Job(STEPS["scores/larp_tpc"], settings, "mpd").work()
-    return Job(STEPS["listening_page"], settings, "mpd")
+    job_named("scores/larp_tpc", settings, "mpd").work()
+    return job_named("listening_page", settings, "mpd")
 
 
 def write_sound(paths: DatasetPaths, track_ids: list[int]) -> None:

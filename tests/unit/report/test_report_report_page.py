@@ -6,8 +6,6 @@ from html.parser import HTMLParser
 import pytest
 
 from larp_core.config.settings import Settings
-from larp_core.graph.job import Job
-from larp_core.graph.registry import STEPS
 from larp_core.report.report_page import BY_HAND, PICTURES, TABLES, build_report_page
 from larp_core.runtime.files import write_text
 
@@ -66,7 +64,7 @@ def read(settings: Settings) -> Reader:
 
 
 def test_page_is_whole_and_names_what_was_not_run(reported: Settings) -> None:
-    report = build_report_page(Job(STEPS["report"], reported))
+    report = build_report_page(reported)
     page = read(reported)
     assert page.tags.count("table") == len(TABLES)
     assert page.tags.count("img") == 2 == sum(link.startswith("data:image/png;base64,") for link in page.links)
@@ -79,13 +77,13 @@ def test_page_is_whole_and_names_what_was_not_run(reported: Settings) -> None:
 
 
 def test_names_stay_text(reported: Settings) -> None:
-    build_report_page(Job(STEPS["report"], reported))
+    build_report_page(reported)
     page = read(reported)
     assert "script" not in page.tags and EVIL in page.text
 
 
 def test_figure_4_is_shown_once_it_has_been_made(reported: Settings) -> None:
     (reported.shared.reports / "figure_4.png").write_bytes(PNG)
-    build_report_page(Job(STEPS["report"], reported))
+    build_report_page(reported)
     page = read(reported)
     assert page.tags.count("img") == 3 and "figure_4: not run" not in page.text

@@ -11,13 +11,12 @@ from larp_core.evaluation.holdouts import load_holdouts
 from larp_core.evaluation.list_metrics import similarity_values
 from larp_core.evaluation.rankings import load_rankings
 from larp_core.evaluation.vectors import load_vectors
-from larp_core.graph.job import Job
-from larp_core.graph.registry import STEPS
+from larp_core.graph.registry import job_named
 from larp_core.report.ranked_rows import mean_intervals
 
 
 def test_lists_report_has_every_row_and_metric(scored: Settings) -> None:
-    report = Job(STEPS["list_metrics"], scored).work()
+    report = job_named("list_metrics", scored).work()
     table = pl.read_parquet(scored.shared.reports / "list_metrics.parquet")
     assert report.num_rows == table.height
     encoder = table.filter(dataset="lfm", row="LARP-TTC", recommender="ItemKNN", k=20)
@@ -32,14 +31,14 @@ def test_lists_report_has_every_row_and_metric(scored: Settings) -> None:
 
 
 def test_same_artist_finds_more_artists_than_noise(scored: Settings) -> None:
-    Job(STEPS["list_metrics"], scored).work()
+    job_named("list_metrics", scored).work()
     table = pl.read_parquet(scored.shared.reports / "list_metrics.parquet").filter(metric="artist_recall", k=10)
     values = dict(table.filter(dataset="mpd").select("row", "value").iter_rows())
     assert values["same artist"] <= 1 and values["LARP-TTC"] > values["HTS-AT (untrained)"]
 
 
 def test_differences_are_paired_by_playlist(scored: Settings) -> None:
-    Job(STEPS["differences"], scored).work()
+    job_named("differences", scored).work()
     table = pl.read_parquet(scored.shared.reports / "differences.parquet")
     line = table.row(
         by_predicate=(pl.col("dataset") == "mpd")

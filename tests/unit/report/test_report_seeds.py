@@ -13,10 +13,8 @@ from larp_core.config.settings import Settings
 from larp_core.evaluation.holdouts import load_holdouts
 from larp_core.evaluation.rankings import load_rankings
 from larp_core.evaluation.recommenders.catalogue import variants_of
-from larp_core.graph.job import Job
-from larp_core.graph.registry import STEPS
-from larp_core.report.score_table import Row
-from larp_core.report.seed_spread import spread_over_seeds, spread_table
+from larp_core.graph.registry import job_named
+from larp_core.report.score_table import Row, spread_over_seeds, spread_table
 
 
 def recall(ranked: np.ndarray, targets: list[np.ndarray], k: int) -> float:
@@ -27,12 +25,12 @@ def test_scores_are_means_over_seeds_and_table_2_tells_the_spread(settings: Sett
     evaluation = dataclasses.replace(settings.recipe.evaluation, num_seeds=3)
     settings = dataclasses.replace(settings, recipe=dataclasses.replace(settings.recipe, evaluation=evaluation))
     write_embeddings(paths, "clap_ft", 1.0, pretrained=False)
-    Job(STEPS["scores/clap_ft"], settings, "mpd").work()
+    job_named("scores/clap_ft", settings, "mpd").work()
     holdouts = load_holdouts(paths, "test")
     rankings = load_rankings(paths.rankings("clap_ft"), holdouts)
     assert {name: len(lists) for name, lists in rankings.items()} == {
         **{"ItemKNN": 1, "DropoutNet": 3, "CLCRec": 3},
-        **dict.fromkeys(variants_of(settings.recipe), 1),
+        **dict.fromkeys(variants_of(settings.recipe.evaluation), 1),
     }
     scores = pl.read_parquet(paths.scores("clap_ft")).filter(metric="recall", k=20)
     rows = [Row("clap_ft", name, "CLAP-FT") for name in rankings]
@@ -52,5 +50,5 @@ def test_scores_are_means_over_seeds_and_table_2_tells_the_spread(settings: Sett
 def test_one_seed_has_no_spread(scored: Settings) -> None:
     paths = scored.paths("mpd")
     assert spread_table(paths, [Row("clap_ft", "CLCRec"), Row("mule", "CLCRec")], (10,)) == ""
-    Job(STEPS["table_2"], scored).work()
+    job_named("table_2", scored).work()
     assert "over the seeds" not in (scored.shared.reports / "table_2.md").read_text(encoding="utf-8")

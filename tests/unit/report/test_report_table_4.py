@@ -10,8 +10,7 @@ from larp_core.config.settings import Settings
 from larp_core.evaluation.holdouts import load_holdouts
 from larp_core.evaluation.recommenders.itemknn import evaluate_itemknn
 from larp_core.evaluation.vectors import load_vectors
-from larp_core.graph.job import Job
-from larp_core.graph.registry import STEPS
+from larp_core.graph.registry import job_named
 from larp_core.runtime.files import write_parquet
 
 
@@ -35,7 +34,7 @@ def transferred(scored: Settings) -> Settings:
 
 
 def test_the_row_trained_elsewhere_is_scored_like_the_others(transferred: Settings) -> None:
-    Job(STEPS["table_4"], transferred).work()
+    job_named("table_4", transferred).work()
     table = pl.read_parquet(transferred.shared.reports / "table_4.parquet")
     paths = transferred.paths("lfm")
     frame = evaluate_itemknn(load_holdouts(paths, "test"), *load_vectors(paths.embeddings("larp_ttc")), (10,))
@@ -48,7 +47,7 @@ def test_the_row_trained_elsewhere_is_scored_like_the_others(transferred: Settin
 
 
 def test_songs_that_both_datasets_have_are_counted_and_theirs_is_not_shown_for_the_demo(transferred: Settings) -> None:
-    Job(STEPS["table_4"], transferred).work()
+    job_named("table_4", transferred).work()
     text = (transferred.shared.reports / "table_4.md").read_text()
     assert "Of its 60 test tracks 30 are train tracks of mpd" in text
     assert "(paper)" not in text and "MULE: weights not found" in text
@@ -56,15 +55,15 @@ def test_songs_that_both_datasets_have_are_counted_and_theirs_is_not_shown_for_t
 
 def test_theirs_stand_beside_ours_on_real_data_marked_as_theirs(transferred: Settings) -> None:
     real = dataclasses.replace(transferred, mpd_dir=transferred.data_dir, lfm_dir=transferred.data_dir)
-    Job(STEPS["table_4"], real).work()
+    job_named("table_4", real).work()
     text = (real.shared.reports / "table_4.md").read_text()
     assert "row (paper)" in text and "0.1311" in text and "theirs" in text
 
 
 def test_one_dataset_alone_says_what_is_missing(transferred: Settings) -> None:
     alone = dataclasses.replace(transferred, datasets=("lfm",))
-    assert Job(STEPS["transfer"], alone).outputs == []
-    assert "mpd is missing" in Job(STEPS["transfer"], alone).work().facts["not run"]
-    report = Job(STEPS["table_4"], alone).work()
+    assert job_named("transfer", alone).outputs == []
+    assert "mpd is missing" in job_named("transfer", alone).work().facts["not run"]
+    report = job_named("table_4", alone).work()
     assert report.num_rows == 0
     assert "Million Playlist Dataset to train on" in (alone.shared.reports / "table_4.md").read_text()

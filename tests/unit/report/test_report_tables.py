@@ -12,15 +12,14 @@ from larp_core.config.encoders import ENCODERS
 from larp_core.config.settings import Settings
 from larp_core.evaluation.names import DISPLAY_NAMES
 from larp_core.evaluation.split_statistics import homogeneity, playlist_members
-from larp_core.graph.job import Job, Report
-from larp_core.graph.registry import STEPS
+from larp_core.graph.registry import job_named
 from larp_core.report.tables import TABLE_2_ENCODERS
 from larp_core.runtime.files import hash_file, write_parquet
-from larp_core.runtime.markdown import table
+from larp_core.runtime.report import Report
 
 
 def build(settings: Settings, name: str) -> tuple[Report, pl.DataFrame, str]:
-    job = Job(STEPS[name], settings)
+    job = job_named(name, settings)
     report = job.work()
     return report, pl.read_parquet(job.outputs[0]), job.outputs[1].read_text(encoding="utf-8")
 
@@ -175,7 +174,7 @@ def test_an_encoder_without_weights_keeps_its_row_and_says_why(scored: Settings)
     reason = "weights not found: set LARP_EXAMPLE"
     empty = pl.DataFrame(schema={"track_id": pl.Int32, "vector": pl.List(pl.Float32)})
     write_parquet(empty, scored.paths("mpd").embeddings("bert"), metadata={"missing": reason})
-    Job(STEPS["scores/bert"], scored, "mpd").work()
+    job_named("scores/bert", scored, "mpd").work()
     report, frame, text = build(scored, "table_3")
     row = frame.filter(dataset="mpd", row="BERT")
     assert row["value"].to_list() == [None] * 6 and set(row["missing"]) == {reason}
@@ -214,13 +213,8 @@ def test_one_dataset_makes_one_section(scored: Settings) -> None:
 
 def test_tables_repeat_byte_for_byte(scored: Settings) -> None:
     for name in ("table_1", "table_2", "table_3"):
-        job = Job(STEPS[name], scored)
+        job = job_named(name, scored)
         job.work()
         first = [hash_file(path) for path in job.outputs]
         job.work()
         assert [hash_file(path) for path in job.outputs] == first
-
-
-def test_markdown_table_is_well_formed() -> None:
-    lines = table(["row", "R@10"], [["a|b", "0.1"], ["c", "0.25"]]).splitlines()
-    assert lines == ["| row  | R@10 |", "|------|-----:|", "| a\\|b |  0.1 |", "| c    | 0.25 |"]

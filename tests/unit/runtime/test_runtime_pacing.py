@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from larp_core.audio.acquire.sources import Outcome, Track
-from larp_core.config import AcquireConfig
 from larp_core.runtime import pacing
-from larp_core.runtime.pacing import Gate, Paced, backoff_seconds, jitter
+from larp_core.runtime.pacing import Answer, Gate, backoff_seconds, jitter, retry_after_seconds
 
 
 class Clock:
@@ -36,8 +34,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def refusal(seconds: float | None = None, status: str = "rate_limited") -> Outcome:
-    return Outcome(status, detail="HTTP Error 429", retry_after_seconds=seconds)
+def refusal(seconds: float | None = None, status: str = "rate_limited") -> Answer:
+    return Answer(status, detail="HTTP Error 429", retry_after_seconds=seconds)
 
 
 def test_turns_keep_the_pace_over_all_gates_of_a_source(tmp_path: Path, clock: Clock) -> None:
@@ -84,7 +82,7 @@ def test_pauses_without_a_time_double_until_something_comes(tmp_path: Path, cloc
         lengths.append((gate.paused_until - clock.now) / jitter("x"))
         clock.now = gate.paused_until + 1
     assert lengths == pytest.approx([100.0, 200.0, 400.0, 800.0])
-    gate.heard(Outcome("ok"), "x")
+    gate.heard(Answer("ok"), "x")
     gate.heard(refusal(), "x")
     assert (gate.paused_until - clock.now) / jitter("x") == pytest.approx(100.0)
 
@@ -99,10 +97,10 @@ def test_refusals_of_requests_under_way_count_once(tmp_path: Path, clock: Clock)
 def test_many_errors_in_a_row_pause_and_an_answer_between_them_does_not(tmp_path: Path, clock: Clock) -> None:
     gate = Gate(tmp_path / "s.json", first_pause_seconds=100.0)
     for status in (["error"] * 9 + ["not_found"]) * 3:
-        gate.heard(Outcome(status, detail="timed out"), "x")
+        gate.heard(Answer(status, detail="timed out"), "x")
     assert gate.notice == ""
     for _ in range(10):
-        gate.heard(Outcome("error", detail="timed out"), "x")
+        gate.heard(Answer("error", detail="timed out"), "x")
     assert gate.paused_until - clock.now == 100.0
     assert "10 errors in a row, the last: timed out" in gate.notice
 
@@ -111,31 +109,8 @@ def test_other_outcomes_pause_nothing_and_write_nothing(tmp_path: Path, clock: C
     gate = Gate(tmp_path / "s.json")
     for status in ("ok", "not_found", "removed", "duration_mismatch"):
         gate.wait(status)
-        gate.heard(Outcome(status), "x")
+        gate.heard(Answer(status), "x")
     assert not (tmp_path / "s.json").exists()
-
-
-class _Refusing:
-    name = "web"
-    costs_requests = True
-    bad_rows = ()
-
-    def question(self, track: Track) -> str | Outcome:
-        return track.track_uri or Outcome("not_found")
-
-    def fetch(self, track: Track, folder: Path) -> Outcome:
-        return refusal(30.0)
-
-
-def test_a_paced_source_waits_and_tells_its_gate(tmp_path: Path, clock: Clock) -> None:
-    source = Paced(_Refusing(), Gate(tmp_path / "web.json"))
-    started = clock.now
-    assert source.fetch(Track(1, "x"), tmp_path).status == "rate_limited"
-    assert source.fetch(Track(1, ""), tmp_path).status == "not_found"
-    assert clock.now == started  # what takes no request doesn't wait
-    source.fetch(Track(1, "x"), tmp_path)
-    assert clock.now - started == pytest.approx(30.0)
-    assert (source.name, source.costs_requests) == ("web", True)
 
 
 def _take_turns(path: Path, count: int) -> None:
@@ -156,8 +131,16 @@ def test_processes_at_once_leave_the_state_whole(tmp_path: Path) -> None:
 
 
 def test_backoff_doubles_is_capped_and_repeats() -> None:
-    config = AcquireConfig(backoff_seconds=10.0, max_backoff_seconds=100.0)
-    waits = [backoff_seconds("x", attempts, config) / jitter(f"x:{attempts}") for attempts in (1, 2, 3, 4, 5, 500)]
+    limits = (10.0, 100.0)
+    waits = [backoff_seconds("x", attempts, *limits) / jitter(f"x:{attempts}") for attempts in (1, 2, 3, 4, 5, 500)]
     assert waits == pytest.approx([10.0, 20.0, 40.0, 80.0, 100.0, 100.0])
-    assert backoff_seconds("x", 2, config) == backoff_seconds("x", 2, config) != backoff_seconds("y", 2, config)
+    assert backoff_seconds("x", 2, *limits) == backoff_seconds("x", 2, *limits) != backoff_seconds("y", 2, *limits)
     assert all(0.5 <= jitter(str(number)) < 1.5 for number in range(1_000))
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("120", 120.0), (" 5 ", 5.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("soon", None), ("-1", None), (None, None)],
+)
+def test_retry_after(header: str | None, seconds: float | None) -> None:
+    assert retry_after_seconds(header) == seconds

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from places import python_path
+from square_work import BAD, make_square
 
 from larp_core.runtime.workers import ITEMS_PER_PROCESS, Crashed, map_in_processes, num_cores
-
-BAD = 30
-
-
-def make_square(offset: int) -> Callable[[int], tuple[int, int]]:
-    def work(item: int) -> tuple[int, int]:
-        if item == BAD and offset == 13:
-            os.kill(os.getpid(), signal.SIGSEGV)
-        if item == BAD and offset == 14:
-            raise ValueError("bad item")
-        return item * item + offset, os.getpid()
-
-    return work
 
 
 def test_all_items_are_worked_on_by_more_than_one_process() -> None:
@@ -71,7 +58,7 @@ def test_processes_that_cannot_start_are_a_clear_error(tmp_path: Path) -> None:
     """A script without a main guard: each process imports it, and would start processes of its own."""
     script = tmp_path / "unguarded.py"
     script.write_text(
-        "from test_runtime_workers import make_square\n"
+        "from square_work import make_square\n"
         "from larp_core.runtime.workers import map_in_processes\n"
         "list(map_in_processes(make_square, (1,), list(range(100))))\n"
     )
@@ -85,7 +72,7 @@ def test_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(
         "import os, signal\n"
-        "from test_runtime_workers import make_square\n"
+        "from square_work import make_square\n"
         "from larp_core.runtime.workers import map_in_processes\n"
         "if __name__ == '__main__':\n"
         "    results = map_in_processes(make_square, (1,), list(range(100)))\n"

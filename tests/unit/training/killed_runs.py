@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from training_world import TINY, write_world
+from training_world import TINY, only, write_world
 
 import larp_core.training.loop as loop_module
 import larp_core.training.stages as stages_module
@@ -24,7 +24,8 @@ import larp_core.training.state as state_module
 from larp_core.config.recipes import Recipe
 from larp_core.config.settings import Settings
 from larp_core.graph import memo
-from larp_core.graph.job import Job, step_named
+from larp_core.graph.job import Job
+from larp_core.graph.registry import job_named
 from larp_core.training import curves
 from larp_core.training.sampler import Sampler
 
@@ -35,7 +36,7 @@ RESUMABLE: Recipe = dataclasses.replace(
     training=dataclasses.replace(
         TINY.training,
         batch_size=5,
-        epochs=(("larp_wtc", 1), ("larp_ttc", 1), (STAGE, 2)),
+        epochs=only(larp_wtc=1, larp_ttc=1, larp_tpc_fusion=2),
         precision="bf16",
         deterministic=True,
         save_every_steps=2,
@@ -45,7 +46,7 @@ RESUMABLE: Recipe = dataclasses.replace(
 
 
 def job_of(settings: Settings, stage: str) -> Job:
-    return Job(step_named(stage), settings, "mpd")
+    return job_named(stage, settings, "mpd")
 
 
 def at_call(number: int, module: object, name: str, how: int = signal.SIGKILL) -> None:

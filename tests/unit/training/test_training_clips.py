@@ -9,15 +9,18 @@ import polars as pl
 import pytest
 import torch
 from torch.nn.functional import normalize
-from training_world import TINY, make_inputs, write_world
+from training_world import TINY, make_inputs, only, write_world
 
+from larp_core.config.stages import STAGES
 from larp_core.encoders.mel_statistics import embed_mel_statistics
 from larp_core.encoders.towers import embed_audio_tower
-from larp_core.graph.job import Job, step_named
+from larp_core.graph.job import Job
+from larp_core.graph.registry import job_named
+from larp_core.model.pretrained import build_model
 from larp_core.runtime.files import write_parquet
 from larp_core.training.encode import encode_all
 from larp_core.training.inputs import StageInputs
-from larp_core.training.stages import build_model, run_stage
+from larp_core.training.stages import run_stage
 from larp_core.training.track_data import TrackData
 
 
@@ -33,7 +36,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     write_parquet(rows.with_row_index("row").cast({"row": pl.Int32}), paths.mel_rows)
     rng = np.random.default_rng(5)
     np.save(paths.mels, rng.normal(size=(len(rows), 1001, 64)).astype(np.float16))
-    return Job(step_named("larp_wtc"), settings, "mpd")
+    return job_named("larp_wtc", settings, "mpd")
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +78,8 @@ def test_training_takes_the_epochs_draws(inputs: StageInputs, monkeypatch: pytes
         return batch(data, positions, *share)
 
     monkeypatch.setattr(TrackData, "batch", watched)
-    recipe = replace(TINY, training=replace(TINY.training, epochs=(("larp_ttc", 2),)))
-    run_stage("larp_ttc", inputs, recipe, None)
+    recipe = replace(TINY, training=replace(TINY.training, epochs=only(larp_ttc=2)))
+    run_stage(STAGES["larp_ttc"], inputs, recipe, None)
     steps = len(seen) // 2
     for epoch, draws in ((1, seen[:steps]), (2, seen[steps:])):
         rows = inputs.train.with_drawn_clips(recipe.training.seed, epoch).mel_rows
@@ -104,7 +107,7 @@ def test_an_audio_vector_is_the_mean_over_a_tracks_clips(job: Job, inputs: Stage
 def test_encoders_of_the_sound_average_a_tracks_clips(job: Job) -> None:
     track_ids = np.sort(pl.read_parquet(job.paths.split_tracks)["track_id"].to_numpy())
     mels = np.load(job.paths.mels).astype(np.float64)
-    statistics = embed_mel_statistics(Job(step_named("embeddings/mel_statistics"), job.settings, "mpd"), track_ids)
+    statistics = embed_mel_statistics(job_named("embeddings/mel_statistics", job.settings, "mpd"), track_ids)
     of_clips = {
         track: [np.r_[mels[row].mean(0), mels[row].std(0)] for row in rows_of(job, track)] for track in track_ids
     }
@@ -112,7 +115,7 @@ def test_encoders_of_the_sound_average_a_tracks_clips(job: Job) -> None:
     in_train = pl.read_parquet(job.paths.split_tracks).filter(split="train")["track_id"].to_numpy()
     train = means[np.isin(statistics.track_ids, in_train)]
     np.testing.assert_allclose(statistics.vectors, (means - train.mean(0)) / train.std(0), atol=0.05)
-    latents = embed_audio_tower(Job(step_named("embeddings/htsat"), job.settings, "mpd"), track_ids)
+    latents = embed_audio_tower(job_named("embeddings/htsat", job.settings, "mpd"), track_ids)
     assert latents.track_ids.tolist() == statistics.track_ids.tolist() == [t for t in track_ids if rows_of(job, t)]
     model = build_model(TINY.model, 100, TINY.training.seed).eval()
     rows = rows_of(job, 10)

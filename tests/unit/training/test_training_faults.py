@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 from tensorboardX.proto.event_pb2 import Event
-from training_world import TINY, make_inputs, write_world
+from training_world import TINY, make_inputs, only, write_world
 
 from larp_core.config import TrainingConfig
 from larp_core.config.recipes import Recipe
 from larp_core.config.settings import Settings
+from larp_core.config.stages import STAGES
 from larp_core.graph import memo
-from larp_core.graph.job import Job, step_named
+from larp_core.graph.job import Job
+from larp_core.graph.registry import job_named
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
 from larp_core.runtime.errors import UserError
@@ -32,7 +34,7 @@ def with_training(**changes: Any) -> Recipe:
 
 
 def job_of(settings: Settings, stage: str) -> Job:
-    return Job(step_named(stage), settings, "mpd")
+    return job_named(stage, settings, "mpd")
 
 
 def load(settings: Settings) -> StageInputs:
@@ -55,7 +57,7 @@ def test_nan_in_a_clip_names_its_track_and_uri(tmp_path: Path, norm: Literal["no
 
 def test_nan_from_the_training_itself_names_the_batch() -> None:
     with pytest.raises(NonFiniteError, match=r"epoch 1, batch 2: loss wtc is nan.*lower training") as caught:
-        run_stage("larp_wtc", make_inputs(), with_training(learning_rate=float("inf"), batch_size=3), None)
+        run_stage(STAGES["larp_wtc"], make_inputs(), with_training(learning_rate=1e12, batch_size=3), None)
     assert len(caught.value.track_ids) == 6
 
 
@@ -94,8 +96,8 @@ def test_an_empty_train_split_is_refused(tmp_path: Path) -> None:
 
 def test_one_anchor_is_refused_and_fewer_than_a_batch_are_said(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(UserError, match="1 of the 24 train tracks has a clip or a caption, and a contrast needs two"):
-        run_stage("larp_wtc", make_inputs(without_audio=23, without_text=24), TINY, None)
-    run_stage("larp_wtc", make_inputs(), with_training(batch_size=100, epochs=(("larp_wtc", 1),)), None)
+        run_stage(STAGES["larp_wtc"], make_inputs(without_audio=23, without_text=24), TINY, None)
+    run_stage(STAGES["larp_wtc"], make_inputs(), with_training(batch_size=100, epochs=only(larp_wtc=1)), None)
     assert "a batch holds all 24 anchors, not the 200 asked for" in caplog.text
 
 
@@ -128,7 +130,7 @@ def test_what_fits_is_tried_out(monkeypatch: pytest.MonkeyPatch, room_for: int, 
     recipe = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, norm="none"))
     monkeypatch.setattr(LarpModel, "get_audio_features", limited)
     with pytest.raises(UserError, match=rf"out of memory at training\.batch_size 8: {told};"):
-        run_stage("larp_ttc", make_inputs(), recipe, None)
+        run_stage(STAGES["larp_ttc"], make_inputs(), recipe, None)
 
 
 def test_the_text_tower_attends_by_sdpa() -> None:
@@ -140,7 +142,7 @@ def test_the_text_tower_attends_by_sdpa() -> None:
 def test_any_queue_goes_with_any_batch(queue_size: int) -> None:
     """The published code asserts that the one divides by the other."""
     recipe = dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, queue_size=queue_size))
-    _, result = run_stage("larp_ttc", make_inputs(), recipe, None)
+    _, result = run_stage(STAGES["larp_ttc"], make_inputs(), recipe, None)
     assert np.isfinite(result.curve[-1].loss or np.nan)
 
 
@@ -207,24 +209,24 @@ def events_of(path: Path) -> list[Event]:
 
 
 def losses_of(stage: str = "larp_ttc", **changes: Any) -> list[float]:
-    _, result = run_stage(stage, make_inputs(), with_training(patience=None, **changes), None)
+    _, result = run_stage(STAGES[stage], make_inputs(), with_training(patience=None, **changes), None)
     return [entry.loss or 0.0 for entry in result.curve[1:]]
 
 
 def test_checkpointed_layers_and_deterministic_mode_change_nothing() -> None:
-    plain = losses_of(epochs=(("larp_ttc", 2),))
-    assert losses_of(epochs=(("larp_ttc", 2),), gradient_checkpointing=True) == pytest.approx(plain, abs=1e-5)
-    assert losses_of(epochs=(("larp_ttc", 2),), deterministic=True) == plain
-    assert losses_of(epochs=(("larp_ttc", 2),), fused_adam=True) == pytest.approx(plain, abs=1e-4)
+    plain = losses_of(epochs=only(larp_ttc=2))
+    assert losses_of(epochs=only(larp_ttc=2), gradient_checkpointing=True) == pytest.approx(plain, abs=1e-5)
+    assert losses_of(epochs=only(larp_ttc=2), deterministic=True) == plain
+    assert losses_of(epochs=only(larp_ttc=2), fused_adam=True) == pytest.approx(plain, abs=1e-4)
     assert not torch.are_deterministic_algorithms_enabled()
 
 
 @pytest.mark.parametrize("stage", ["larp_wtc", "larp_tpc_fusion"])
 def test_a_long_queue_trains_as_a_short_one(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stands apart from the batch, and is filled between the forward and the backward pass."""
-    short = losses_of(stage, epochs=((stage, 2),), learning_rate=1e-5)
+    short = losses_of(stage, epochs=only(**{stage: 2}), learning_rate=1e-5)
     monkeypatch.setattr("larp_core.losses.contrast.LONG_QUEUE", 1)
-    assert losses_of(stage, epochs=((stage, 2),), learning_rate=1e-5) == pytest.approx(short, rel=1e-4)
+    assert losses_of(stage, epochs=only(**{stage: 2}), learning_rate=1e-5) == pytest.approx(short, rel=1e-4)
 
 
 @pytest.mark.parametrize("stage", ["larp_ttc", "clap_ft"])
@@ -235,8 +237,8 @@ def test_grouped_captions_change_nothing(stage: str, monkeypatch: pytest.MonkeyP
     batch = grouped.train.batch(np.arange(24))
     assert len(batch.text_groups) == 4 and sum(number for number, _ in batch.text_groups) == 21
     assert sorted(batch.text_rows.tolist()) == list(range(21))
-    steady = with_training(patience=None, epochs=((stage, 1),), token_dropout=0.3)
-    losses = [run_stage(stage, some, steady, None)[1].curve[-1].loss for some in (inputs, grouped)]
+    steady = with_training(patience=None, epochs=only(**{stage: 1}), token_dropout=0.3)
+    losses = [run_stage(STAGES[stage], some, steady, None)[1].curve[-1].loss for some in (inputs, grouped)]
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
 
 
@@ -248,11 +250,11 @@ def test_a_group_of_captions_is_not_too_small() -> None:
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_is_near_full_precision_and_learns(precision: str) -> None:
-    frozen: dict[str, Any] = dict(epochs=(("larp_wtc", 1),), learning_rate=0.0)
+    frozen: dict[str, Any] = dict(epochs=only(larp_wtc=1), learning_rate=0.0)
     assert losses_of("larp_wtc", precision=precision, **frozen) == pytest.approx(
         losses_of("larp_wtc", **frozen), rel=0.02
     )
-    learned = losses_of("larp_wtc", precision=precision, epochs=(("larp_wtc", 6),))
+    learned = losses_of("larp_wtc", precision=precision, epochs=only(larp_wtc=6))
     assert learned[-1] < learned[0]
 
 
@@ -266,7 +268,7 @@ def test_accumulated_batches_make_one_step_of_their_mean_gradient(monkeypatch: p
         return step(self, *args, **options)
 
     monkeypatch.setattr(torch.optim.Adam, "step", kept)
-    frozen: dict[str, Any] = dict(learning_rate=0.0, batch_size=6, epochs=(("larp_ttc", 1),))
+    frozen: dict[str, Any] = dict(learning_rate=0.0, batch_size=6, epochs=only(larp_ttc=1))
     losses = losses_of(**frozen), losses_of(**frozen, gradient_accumulation=2)
     assert losses[0] == pytest.approx(losses[1])
     assert len(gradients) == 6  # four batches, then two groups of two

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from two_processes import CASES, measure
 
 from larp_core.runtime.errors import UserError
-from larp_core.training import processes
+from larp_core.training import distributed
 from larp_core.training.synced_norm import SyncedBatchNorm, sync_batch_norms, unsynced_batch_norms
 
 HERE = Path(__file__).parent
@@ -100,4 +100,4 @@ def test_one_row_is_normalised_by_the_running_statistics() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_no_cuda_where_asked_for_says_so() -> None:
     with pytest.raises(UserError, match=r"training\.device is 'cuda', but torch sees no CUDA device"):
-        processes.start("cuda")
+        distributed.start("cuda")

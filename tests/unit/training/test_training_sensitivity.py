@@ -10,8 +10,7 @@ from training_world import NUM_TRACKS, write_world
 from larp_core.config.settings import Settings
 from larp_core.graph import memo
 from larp_core.graph.encoders import NEIGHBOUR_COUNTS
-from larp_core.graph.job import Job
-from larp_core.graph.registry import STEPS
+from larp_core.graph.registry import job_named
 from larp_core.report.figure_4 import build_figure_4
 from larp_core.runtime.files import read_json, write_parquet
 
@@ -28,7 +27,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         split = pl.when(is_test).then(pl.lit("test")).otherwise("split").alias("split")
         write_parquet(pl.read_parquet(path).with_columns(split), path)
     for name in ("larp_wtc", "larp_ttc", "larp_tpc_fusion", *(f"sensitivity/j_{count}" for count in NEIGHBOUR_COUNTS)):
-        memo.run(Job(STEPS[name], settings, "mpd"))
+        memo.run(job_named(name, settings, "mpd"))
     return settings
 
 
@@ -56,7 +55,7 @@ def test_both_splits_are_scored_and_no_state_or_model_is_left(settings: Settings
 
 
 def test_picture_and_points(settings: Settings) -> None:
-    report = build_figure_4(Job(STEPS["figure_4"], settings))
+    report = build_figure_4(settings)
     points = pl.read_parquet(settings.shared.reports / "figure_4.parquet")
     assert report.num_rows == points.height == 2 * len(NEIGHBOUR_COUNTS)
     for line in points.iter_rows(named=True):

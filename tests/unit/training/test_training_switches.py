@@ -12,6 +12,7 @@ import torch
 from training_world import TINY, make_graph, make_inputs
 
 from larp_core.config.recipes import RECIPES, Recipe
+from larp_core.config.stages import STAGES
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.runtime.errors import UserError
 from larp_core.training.objective import TEMPERATURES
@@ -50,40 +51,40 @@ def test_every_switch_is_off_where_results_are_compared(name: str) -> None:
 )
 def test_every_switch_trains_to_other_weights(stage: str, switch: dict[str, Any]) -> None:
     inputs = make_inputs(without_audio=3, without_text=2)
-    plain, _ = run_stage(stage, inputs, TINY, None, keep="last")
-    switched, result = run_stage(stage, inputs, with_training(**switch), None, keep="last")
+    plain, _ = run_stage(STAGES[stage], inputs, TINY, None, keep="last")
+    switched, result = run_stage(STAGES[stage], inputs, with_training(**switch), None, keep="last")
     assert np.isfinite(result.curve[-1].loss or np.nan)
     assert any(not torch.equal(a, b) for a, b in zip(plain.parameters(), switched.parameters(), strict=True))
 
 
 def test_the_curve_shows_the_mean_that_is_descended() -> None:
     weights = dict(wtc=0.5, ttc=3.0)
-    _, result = run_stage("larp_ttc", make_inputs(), with_training(loss_weights=tuple(weights.items())), None)
+    _, result = run_stage(STAGES["larp_ttc"], make_inputs(), with_training(loss_weights=tuple(weights.items())), None)
     last = result.curve[-1]
     assert last.loss == pytest.approx(sum(weights[name] * loss for name, loss in last.losses.items()) / 3.5)
 
 
 @pytest.mark.parametrize("stage", ["larp_wtc", "larp_ttc", "clap_ft"])
 def test_a_learned_temperature_moves_and_travels_with_the_weights(stage: str, tmp_path: Path) -> None:
-    model, _ = run_stage(stage, make_inputs(), learning_temperature(learning_rate=1e-2), None, keep="last")
+    model, _ = run_stage(STAGES[stage], make_inputs(), learning_temperature(learning_rate=1e-2), None, keep="last")
     assert model.temperature is not None
     learned = model.temperature.item()
     assert learned != pytest.approx(TINY.model.temperature) and TEMPERATURES[0] <= learned <= TEMPERATURES[1]
     model.save_pretrained(tmp_path)
     again = LarpModel.from_pretrained(tmp_path)
     assert again.temperature is not None and again.temperature.item() == learned
-    child, _ = run_stage("larp_ttc", make_inputs(), learning_temperature(learning_rate=0.0), model)
+    child, _ = run_stage(STAGES["larp_ttc"], make_inputs(), learning_temperature(learning_rate=0.0), model)
     assert child.temperature is not None and child.temperature.item() == learned
 
 
 def test_a_learned_temperature_stays_in_its_range() -> None:
-    model, _ = run_stage("larp_wtc", make_inputs(), learning_temperature(learning_rate=5.0), None, keep="last")
+    model, _ = run_stage(STAGES["larp_wtc"], make_inputs(), learning_temperature(learning_rate=5.0), None, keep="last")
     assert model.temperature is not None
     assert model.temperature.item() == pytest.approx(TEMPERATURES[0]) or model.temperature.item() == TEMPERATURES[1]
 
 
 def test_a_fixed_temperature_is_no_weight() -> None:
-    model, _ = run_stage("larp_wtc", make_inputs(), TINY, None)
+    model, _ = run_stage(STAGES["larp_wtc"], make_inputs(), TINY, None)
     assert model.temperature is None and "temperature" not in model.state_dict()
 
 
@@ -93,7 +94,7 @@ def test_a_fixed_temperature_is_no_weight() -> None:
 def test_the_published_codes_targets_have_no_room_for_the_graph(switch: dict[str, Any]) -> None:
     (name,) = switch
     with pytest.raises(UserError, match=rf"training\.{name}: only with training\.targets 'graph'"):
-        run_stage("larp_ttc", make_inputs(), with_training(targets="diagonal", **switch), None)
+        run_stage(STAGES["larp_ttc"], make_inputs(), with_training(targets="diagonal", **switch), None)
 
 
 def make_vectors(num_tracks: int) -> np.ndarray:

@@ -12,9 +12,10 @@ import torch
 
 from larp_core.config.recipes import SMOKE, Recipe
 from larp_core.config.settings import Settings
+from larp_core.config.stages import STAGES
 from larp_core.data.train_graph import TrainGraph, make_train_graph
 from larp_core.evaluation.holdouts import Holdouts
-from larp_core.graph.job import Job, step_named
+from larp_core.graph.registry import job_named
 from larp_core.model.vocabulary import train_wordpiece
 from larp_core.runtime.files import write_json, write_parquet
 from larp_core.training.stages import StageInputs
@@ -39,6 +40,11 @@ TINY: Recipe = dataclasses.replace(
     ),
 )
 """Where only the loop is of interest."""
+
+
+def only(**epochs: int) -> tuple[tuple[str, int], ...]:
+    """`training.epochs` with these, and none for every other stage."""
+    return tuple((stage, epochs.get(stage, 0)) for stage in STAGES)
 
 
 def make_edges() -> pl.DataFrame:
@@ -92,7 +98,7 @@ def write_world(data_dir: Path, recipe: Recipe = TINY) -> Settings:
         connection.register("edges", edges.with_columns(split=pl.lit("train")).to_arrow())
         connection.execute("create table interactions as select * from edges")
     for name in ("captions", "mels", "cold_start_split", "interaction_graph"):
-        write_json({"digest": name}, Job(step_named(name), settings, "mpd").stamp)
+        write_json({"digest": name}, job_named(name, settings, "mpd").stamp)
     return settings
 
 

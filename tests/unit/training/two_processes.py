@@ -15,14 +15,15 @@ from unittest.mock import patch
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from training_world import TINY, make_inputs, write_world
+from training_world import TINY, make_inputs, only, write_world
 
-from larp_core import __main__ as command_line
+from larp_core.cli import main as command_line
 from larp_core.config.recipes import Recipe
+from larp_core.config.stages import STAGES
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.pretrained import build_model
 from larp_core.runtime.errors import UserError
-from larp_core.training import loop, processes, stages
+from larp_core.training import distributed, loop, plans, stages
 from larp_core.training.run import Run
 
 PAIRS = 4
@@ -35,7 +36,7 @@ def recipe_of(stage: str, norm: str, batch_size: int) -> Recipe:
     training = dataclasses.replace(
         TINY.training,
         batch_size=batch_size,
-        epochs=((stage, 2),),
+        epochs=only(**{stage: 2}),
         token_dropout=0.0,
         learning_rate=1e-5,
         gradient_accumulation=2 if stage == "larp_ttc" else 1,
@@ -70,9 +71,11 @@ def measure(stage: str, norm: str) -> dict[str, Tensor]:
         return model
 
     found_run: list[Run] = []
-    recipe = recipe_of(stage, norm, PAIRS * 2 // processes.count())
-    with patch.object(loop, "start_run", start_and_keep), patch.object(stages, "build_model", build_steady):
-        _, result = stages.run_stage(stage, make_inputs(without_audio=5, without_text=3), recipe, None, keep="last")
+    recipe = recipe_of(stage, norm, PAIRS * 2 // distributed.world_size())
+    with patch.object(loop, "start_run", start_and_keep), patch.object(plans, "build_model", build_steady):
+        _, result = stages.run_stage(
+            STAGES[stage], make_inputs(without_audio=5, without_text=3), recipe, None, keep="last"
+        )
     after = {f"after.{name}": tensor.clone() for name, tensor in found_run[0].objective.resumable().items()}
     losses = torch.tensor([[entry.loss, entry.valid_recall_at_10] for entry in result.curve[1:]])
     return found | after | {"losses": losses}
@@ -80,18 +83,18 @@ def measure(stage: str, norm: str) -> dict[str, Tensor]:
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
-    processes.start("cpu")
+    distributed.start("cpu")
     for stage, norm in CASES:
-        save_file(measure(stage, norm), folder / f"{stage}-{processes.rank()}.safetensors")
+        save_file(measure(stage, norm), folder / f"{stage}-{distributed.rank()}.safetensors")
     try:
-        with processes.together():
-            if not processes.is_main():
+        with distributed.together():
+            if not distributed.is_main():
                 raise UserError("a file is gone here")
     except UserError as error:
-        (folder / f"told-{processes.rank()}.json").write_text(json.dumps(str(error)))
-    if processes.is_main():
+        (folder / f"told-{distributed.rank()}.json").write_text(json.dumps(str(error)))
+    if distributed.is_main():
         write_world(folder / "data")
-    processes.wait()
+    distributed.barrier()
     words = ["run", "larp_wtc", "--dataset", "mpd", "--recipe", "smoke", "--data-dir", str(folder / "data")]
     assert command_line.main(words) == 0
 

@@ -12,14 +12,14 @@ import pytest
 from audio_files import chirp, job_of, write_audio, write_tracks
 
 from larp_core.audio.acquire import acquisition
-from larp_core.audio.acquire.acquisition import acquire_audio
 from larp_core.audio.acquire.ledger import read_entries
 from larp_core.audio.acquire.server import AudioServer
 from larp_core.audio.names import safe_file_name
 from larp_core.config.recipes import recipe_named
 from larp_core.config.settings import Settings
 from larp_core.graph import memo
-from larp_core.graph.job import Job, step_named
+from larp_core.graph.job import Job
+from larp_core.graph.registry import job_named
 from larp_core.runtime import workers
 from larp_core.runtime.files import hash_file, write_json
 
@@ -62,7 +62,7 @@ def statuses(job: Job) -> list[str]:
 
 
 def test_every_track_gets_a_row_and_the_good_ones_a_file(demo: Job, requested: list[str]) -> None:
-    report = acquire_audio(demo)
+    report = demo.work()
     entries = read_entries(demo.paths.ledger)
     assert statuses(demo) == ["ok"] * 4 + ["corrupt", "not_found"]
     assert [(entry.track_id, uri) for uri, entry in entries.items()] == list(enumerate(URIS))
@@ -86,26 +86,26 @@ def test_every_track_gets_a_row_and_the_good_ones_a_file(demo: Job, requested: l
 
 
 def test_a_second_run_asks_for_nothing_and_leaves_the_same_bytes(demo: Job, requested: list[str]) -> None:
-    acquire_audio(demo)
+    demo.work()
     before, num_requests = demo.paths.ledger.read_bytes(), len(requested)
-    assert acquire_audio(demo).facts["looked_up_now"] == 0
+    assert demo.work().facts["looked_up_now"] == 0
     assert len(requested) == num_requests
     assert demo.paths.ledger.read_bytes() == before
 
 
 def test_a_lost_ledger_and_another_dataset_find_files_in_the_store(demo: Job, requested: list[str]) -> None:
-    acquire_audio(demo)
+    demo.work()
     demo.paths.ledger.unlink()  # as after kill -9 before the first save
     requested.clear()
-    acquire_audio(demo)
+    demo.work()
     assert {name.split(".")[0] for name in requested} == set(URIS[4:])
     assert {entry.source for entry in read_entries(demo.paths.ledger).values() if entry.status == "ok"} == {"store"}
 
     settings = Settings(demo.settings.data_dir, demo.recipe, ("mpd", "lfm"))
-    lfm = Job(step_named("mp3"), settings, "lfm")
+    lfm = job_named("mp3", settings, "lfm")
     write_tracks(lfm, URIS[2:4] + URIS[:2])
     requested.clear()
-    acquire_audio(lfm)
+    lfm.work()
     assert requested == []
     assert statuses(lfm) == ["ok"] * 4
     assert read_entries(lfm.paths.ledger)[URIS[2]].sha256 == read_entries(demo.paths.ledger)[URIS[2]].sha256
@@ -118,12 +118,12 @@ def test_the_ledger_follows_the_uri_where_tracks_are_numbered_anew(demo: Job, re
     """
     for index, uri in enumerate(URIS[:4]):
         write_audio(demo_file(demo, uri), chirp(1.0 + index, 16_000, 1), 16_000)
-    acquire_audio(demo)
+    demo.work()
     before = read_entries(demo.paths.ledger)
     requested.clear()
     renumbered = ["new", *URIS[:0:-1]]
     write_tracks(demo, renumbered)
-    assert acquire_audio(demo).facts["looked_up_now"] == 1
+    assert demo.work().facts["looked_up_now"] == 1
     assert {name.split(".")[0] for name in requested} == {safe_file_name("new")}
     after = read_entries(demo.paths.ledger)
     assert [(entry.track_id, uri) for uri, entry in after.items()] == list(enumerate(renumbered))
@@ -148,14 +148,14 @@ def test_a_lost_file_of_the_store_makes_the_finished_step_run_again(demo: Job, r
 
 
 def test_a_deleted_file_and_errors_are_fetched_again(demo: Job, requested: list[str]) -> None:
-    acquire_audio(demo)
+    demo.work()
     (demo.settings.data_dir / read_entries(demo.paths.ledger)[URIS[1]].path).unlink()
     ledger = acquisition.Ledger(demo.paths.ledger)
     ledger.record(acquisition.Entry(3, URIS[3], "rate_limited", "yt-dlp", attempts=1))
     ledger.save()
     (demo.settings.shared.audio / URIS[3][:2] / f"{URIS[3]}.mp3").unlink()
     requested.clear()
-    acquire_audio(demo)
+    demo.work()
     assert {name.split(".")[0] for name in requested} == {URIS[1], URIS[3]}
     assert read_entries(demo.paths.ledger)[URIS[3]].attempts == 2
     assert statuses(demo) == ["ok"] * 4 + ["corrupt", "not_found"]
@@ -178,7 +178,7 @@ def test_a_local_folder_is_used_in_place(tmp_path: Path, mp3_of: Callable[[float
     (music / "mapping.csv").write_text("track_uri,file\nlfm:1,song.mp3\nlfm:2,song.mp3\nlfm:3,broken.mp3\n")
     job = job_of("mp3", tmp_path / "data", mpd_dir=tmp_path, audio_dir=music)
     write_tracks(job, [URIS[0], "lfm:1", "lfm:2", "lfm:3", "lfm:4"])
-    acquire_audio(job)
+    job.work()
     entries = read_entries(job.paths.ledger)
     assert statuses(job) == ["ok", "ok", "ok", "corrupt", "not_found"]
     assert entries["lfm:1"].path == entries["lfm:2"].path == str(music / "song.mp3")
@@ -187,11 +187,11 @@ def test_a_local_folder_is_used_in_place(tmp_path: Path, mp3_of: Callable[[float
     assert not [path for path in job.settings.shared.audio.rglob("*") if path.is_file()]
 
     before = job.paths.ledger.read_bytes()
-    acquire_audio(job)
+    job.work()
     assert job.paths.ledger.read_bytes() == before
     shutil.copy(mp3_of(12.0), music / f"{URIS[0]}.mp3")
     shutil.copy(mp3_of(3.0), music / "lfm:4.mp3")
-    acquire_audio(job)
+    job.work()
     entries = read_entries(job.paths.ledger)
     assert entries[URIS[0]].duration_seconds == pytest.approx(12.0, abs=0.06)
     assert statuses(job) == ["ok", "ok", "ok", "corrupt", "ok"]
@@ -200,7 +200,7 @@ def test_a_local_folder_is_used_in_place(tmp_path: Path, mp3_of: Callable[[float
 def test_real_data_without_a_source_says_what_to_set(tmp_path: Path) -> None:
     job = job_of("mp3", tmp_path / "data", mpd_dir=tmp_path)
     write_tracks(job, URIS)
-    report = acquire_audio(job)
+    report = job.work()
     assert set(statuses(job)) == {"not_found"}
     assert all("LARP_AUDIO_DIR" in entry.detail for entry in read_entries(job.paths.ledger).values())
     assert report.facts["num_not_found"] == 6
@@ -209,15 +209,15 @@ def test_real_data_without_a_source_says_what_to_set(tmp_path: Path) -> None:
 def test_no_tracks_make_an_empty_ledger(tmp_path: Path) -> None:
     job = job_of("mp3", tmp_path / "data", mpd_dir=tmp_path)
     write_tracks(job, [])
-    assert acquire_audio(job).num_rows == 0
+    assert job.work().num_rows == 0
     assert read_entries(job.paths.ledger) == {}
 
 
 def test_tracks_that_left_the_split_leave_the_ledger(demo: Job) -> None:
-    acquire_audio(demo)
+    demo.work()
     metadata = pl.read_parquet(demo.paths.metadata)
     metadata.filter(pl.col("track_id").is_in([0, 5])).write_parquet(demo.paths.metadata)
-    acquire_audio(demo)
+    demo.work()
     assert list(read_entries(demo.paths.ledger)) == [URIS[0], URIS[5]]
 
 
@@ -226,11 +226,11 @@ def test_many_tracks_are_shared_by_processes(
 ) -> None:
     monkeypatch.setattr(workers, "ITEMS_PER_PROCESS", 6)
     uris = [f"lfm:{i}" for i in range(12)]
-    job = Job(step_named("mp3"), Settings(tmp_path / "data", recipe_named("smoke"), ("mpd",)), "mpd")
+    job = job_named("mp3", Settings(tmp_path / "data", recipe_named("smoke"), ("mpd",)), "mpd")
     (job.settings.shared.demo_world / "audio").mkdir(parents=True)
     for uri in uris[:10]:
         shutil.copy(mp3_of(3.0), demo_file(job, uri))
     write_tracks(job, uris)
-    acquire_audio(job)
+    job.work()
     assert statuses(job) == ["ok"] * 10 + ["not_found"] * 2
     assert len({entry.path for entry in read_entries(job.paths.ledger).values() if entry.path}) == 10

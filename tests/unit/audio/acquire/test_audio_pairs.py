@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from larp_core.audio.acquire.downloads import UrlList, read_urls
-from larp_core.audio.acquire.pairs import BadRow, Pairs, read_pairs
+from larp_core.audio.acquire.pairs import BadRow, UserTable, read_pairs
 from larp_core.audio.acquire.sources import LocalFolder, Outcome, Track, read_mapping
 from larp_core.audio.names import bare_uri, safe_file_name
 from larp_core.runtime.errors import UserError
@@ -141,7 +141,7 @@ def test_no_secret_of_a_bad_row_is_shown(tmp_path: Path) -> None:
 
 def test_rows_are_found_by_the_file_name_of_their_id_too(tmp_path: Path) -> None:
     name = safe_file_name("lfm:1")
-    found = Pairs({name: URL}, [BadRow("here", name, "why"), BadRow("there", "lfm:2", "why"), BadRow("", "", "")])
+    found = UserTable({name: URL}, [BadRow("here", name, "why"), BadRow("there", "lfm:2", "why"), BadRow("", "", "")])
     assert (found.find("lfm:1"), found.find("lfm:2"), found.find("")) == (URL, BadRow("there", "lfm:2", "why"), None)
 
 

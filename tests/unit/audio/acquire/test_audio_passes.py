@@ -14,15 +14,14 @@ from hostile_server import HostileServer
 from listed_sources import FAST, fast_job, refusals_of, use, with_lengths
 
 from larp_core.audio.acquire import acquisition, attempt
-from larp_core.audio.acquire.acquisition import acquire_audio
 from larp_core.audio.acquire.configured import configured_sources
 from larp_core.audio.acquire.downloads import YtDlp
 from larp_core.audio.acquire.ledger import Entry, Ledger, now, read_entries, refusal
+from larp_core.audio.acquire.paced import Paced
 from larp_core.audio.acquire.sources import Track
 from larp_core.graph import memo
 from larp_core.graph.job import Job
 from larp_core.runtime.files import write_json
-from larp_core.runtime.pacing import Paced
 
 URIS = [f"{i:022d}" for i in range(4)]
 
@@ -39,7 +38,7 @@ def test_what_one_source_lacks_the_next_is_asked_for(
     use(monkeypatch, job, server, urls, search=True)
     with_lengths(job, 3_000, 3_000, 60_000, None)
     server.results = [{"url": f"{server.url}/ok/found.mp3", "duration": 3.0}]
-    acquire_audio(job)
+    job.work()
     entries = read_entries(job.paths.ledger)
     assert [(entry.status, entry.source) for entry in entries.values()] == [
         ("ok", "urls"),
@@ -57,7 +56,7 @@ def test_what_one_source_lacks_the_next_is_asked_for(
     assert "youtube: duration_mismatch, 1 results of 3.0 s; wanted 60 s" in entries[URIS[2]].detail
     assert "no length to check" in entries[URIS[3]].detail
     requests, before = server.requested.total(), job.paths.ledger.read_bytes()
-    assert acquire_audio(job).facts["looked_up_now"] == 0
+    assert job.work().facts["looked_up_now"] == 0
     assert server.requested.total() == requests
     assert job.paths.ledger.read_bytes() == before
 
@@ -70,10 +69,10 @@ def test_a_broken_file_of_the_users_makes_way_for_a_source_turned_on_later(
     (music / f"{URIS[0]}.mp3").write_text("hello")
     monkeypatch.setattr(attempt, "CLOCK_SECONDS", 0.0)
     job = replace(job, settings=replace(job.settings, audio_dir=music))
-    acquire_audio(job)
+    job.work()
     assert read_entries(job.paths.ledger)[URIS[0]].status == "corrupt"
     use(monkeypatch, job, server, {URIS[0]: "/ok/0.mp3"})
-    acquire_audio(job)
+    job.work()
     entry = read_entries(job.paths.ledger)[URIS[0]]
     assert (entry.status, entry.source) == ("ok", "urls")
 
@@ -84,7 +83,7 @@ def test_a_found_file_of_another_length_than_promised_is_not_kept(
     use(monkeypatch, job, server, {}, search=True)
     with_lengths(job, *[60_000] * 4)
     server.results = [{"url": f"{server.url}/ok/found.mp3", "duration": 60.0}]
-    acquire_audio(job)
+    job.work()
     for entry in read_entries(job.paths.ledger).values():
         assert (entry.status, entry.path, entry.detail.split("; ")[-1]) == ("duration_mismatch", None, "wanted 60 s")
     assert not [path for path in job.settings.shared.audio.rglob("*") if path.is_file()]
@@ -96,7 +95,7 @@ def test_a_rate_limit_pauses_the_source_and_all_is_got_in_the_end(
     use(monkeypatch, job, server, {uri: f"/429/{uri}.mp3" for uri in URIS})
     server.headers = {"Retry-After": "1"}
     server.refusals_left = {f"/429/{uri}.mp3": 1 for uri in URIS[:2]} | {f"/429/{uri}.mp3": 0 for uri in URIS[2:]}
-    assert list(acquire_audio(job).tables) == ["coverage"]
+    assert list(job.work().tables) == ["coverage"]
     entries = read_entries(job.paths.ledger)
     assert [entry.status for entry in entries.values()] == ["ok"] * 4
     assert [entry.attempts for entry in entries.values()] == [2, 2, 1, 1]
@@ -110,10 +109,10 @@ def test_a_pause_of_a_run_that_was_killed_is_told_by_the_next_and_kept(
     use(monkeypatch, job, server, {uri: f"/429/{uri}.mp3" for uri in URIS})
     server.headers = {"Retry-After": "2"}
     server.refusals_left = {f"/429/{uri}.mp3": int(uri == URIS[0]) for uri in URIS}
-    with acquisition.configured_sources(job, []) as [source]:
+    with acquisition.configured_sources(job.settings, job.dataset, []) as [source]:
         source.fetch(Track(0, URIS[0]), tmp_path)  # all that the first run has left is the file of its pause
     [refused_at] = server.refused_at
-    acquire_audio(job)
+    job.work()
     assert "urls is paused until" in caplog.messages[0] and "429" in caplog.messages[0]
     assert min(at for at in server.asked_at if at > refused_at) >= refused_at + 1.9
     assert {entry.status for entry in read_entries(job.paths.ledger).values()} == {"ok"}
@@ -125,7 +124,7 @@ def test_a_pause_holds_in_every_process(job: Job, server: HostileServer, monkeyp
     use(monkeypatch, job, server, {uri: f"/{'429' if uri == uris[0] else 'ok'}/{uri}.mp3" for uri in uris})
     server.headers = {"Retry-After": "2"}
     server.refusals_left = {f"/429/{uris[0]}.mp3": 1}
-    acquire_audio(job)
+    job.work()
     assert {entry.status for entry in read_entries(job.paths.ledger).values()} == {"ok"}
     [refused_at] = server.refused_at
     meanwhile = [at for at in server.asked_at if refused_at < at < refused_at + 2.0]
@@ -137,12 +136,12 @@ def test_a_pause_holds_in_every_process(job: Job, server: HostileServer, monkeyp
 def test_errors_are_tried_again_and_given_up(job: Job, server: HostileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, job, server, {URIS[0]: "/500/0.mp3", URIS[1]: "/403/1.mp3", URIS[2]: "/404/2.mp3"})
     server.refusals_left = {"/403/1.mp3": 2}
-    acquire_audio(job)
+    job.work()
     entries = read_entries(job.paths.ledger)
     assert [entry.status for entry in entries.values()] == ["error", "ok", "not_found", "not_found"]
     assert [entry.attempts for entry in entries.values()] == [5, 3, 1, 0]
     requests = server.requested.total()
-    assert acquire_audio(job).facts["looked_up_now"] == 0
+    assert job.work().facts["looked_up_now"] == 0
     assert server.requested.total() == requests
 
 
@@ -151,11 +150,11 @@ def test_final_outcomes_are_asked_for_again_only_on_demand(
 ) -> None:
     use(monkeypatch, job, server, {URIS[0]: "/410/0.mp3", URIS[1]: "/ok/1.mp3"})
     server.refusals_left = {"/410/0.mp3": 1}
-    acquire_audio(job)
-    acquire_audio(job)
+    job.work()
+    job.work()
     assert server.requested["/410/0.mp3"] == 1
     asked = replace(job, settings=replace(job.settings, audio_retry="final"))
-    acquire_audio(asked)
+    asked.work()
     assert [entry.status for entry in read_entries(job.paths.ledger).values()][:2] == ["ok", "ok"]
     assert server.requested["/ok/1.mp3"] == 2  # yt-dlp's look at the type, and the download, of the first run
 
@@ -170,7 +169,7 @@ def test_on_a_retry_only_those_are_asked_that_may_answer_otherwise(
     ledger.record(Entry(0, URIS[0], "rate_limited", "youtube", attempts=2, last_attempt_at=now(), refusals=refusals))
     ledger.save()
     server.results = [{"url": f"{server.url}/ok/found.mp3", "duration": 3.0}]
-    acquire_audio(job)
+    job.work()
     entry = read_entries(job.paths.ledger)[URIS[0]]
     assert (entry.status, entry.source, entry.refusals) == ("ok", "youtube", urls)
     assert server.requested["/410/0.mp3"] == 0
@@ -182,10 +181,10 @@ def test_errors_of_the_last_run_wait_for_their_time(
     slow = replace(FAST, backoff_seconds=3600.0)
     job = replace(job, settings=replace(job.settings, recipe=replace(job.recipe, acquire=slow)))
     use(monkeypatch, job, server, {URIS[0]: "/500/0.mp3"})
-    acquire_audio(job)
+    job.work()
     requests = server.requested.total()
     assert read_entries(job.paths.ledger)[URIS[0]].attempts == 1
-    acquire_audio(job)
+    job.work()
     assert server.requested.total() == requests
 
 
@@ -199,12 +198,12 @@ def test_unchanged_files_of_the_user_are_not_read_again(
     monkeypatch.setattr(attempt, "CLOCK_SECONDS", 0.0)
     job = job_of("mp3", tmp_path / "data", mpd_dir=tmp_path, audio_dir=music)
     write_tracks(job, URIS)
-    acquire_audio(job)
+    job.work()
     before = job.paths.ledger.read_bytes()
-    assert acquire_audio(job).facts["looked_up_now"] == 0
+    assert job.work().facts["looked_up_now"] == 0
     assert job.paths.ledger.read_bytes() == before
     shutil.copy2(mp3_of(12.0), music / f"{URIS[1]}.mp3")  # its time lies before the first run
-    assert acquire_audio(job).facts["looked_up_now"] == 1
+    assert job.work().facts["looked_up_now"] == 1
     assert read_entries(job.paths.ledger)[URIS[1]].duration_seconds == pytest.approx(12.0, abs=0.06)
 
 
@@ -236,12 +235,12 @@ def test_the_settings_sources_are_made_in_their_order(job: Job, tmp_path: Path) 
     music.mkdir()
     (music / "x.mp3").write_bytes(b"x")
     settings = replace(job.settings, audio_urls=urls, audio_dir=music, audio_sources="youtube,folder,urls")
-    with configured_sources(replace(job, settings=settings), []) as sources:
+    with configured_sources(settings, job.dataset, []) as sources:
         assert [source.name for source in sources] == ["youtube", "folder", "urls"]
         assert [source.costs_requests for source in sources] == [True, False, True]
         assert [source.gate.seconds_between for source in sources if isinstance(source, Paced)] == [12.0, 0.0]
         bare = [getattr(source, "source", source) for source in sources]
         assert not any(source.options.allow_private for source in bare if isinstance(source, YtDlp))
     demo = replace(settings, mpd_dir=None, audio_dir=None, audio_urls=None, audio_sources="youtube")
-    with configured_sources(replace(job, settings=demo), []) as sources:
+    with configured_sources(demo, job.dataset, []) as sources:
         assert [source.name for source in sources] == ["yt-dlp"]

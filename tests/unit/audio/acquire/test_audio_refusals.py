@@ -1,4 +1,4 @@
-"""What errors and their headers mean, and that no secret of a URL is told."""
+"""What errors mean, and that no secret of a URL is told."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from larp_core.audio.acquire.refusals import redacted, refusal_of, retry_after_seconds
+from larp_core.audio.acquire.refusals import redacted, refusal_of
 
 
 @pytest.mark.parametrize(
@@ -54,11 +54,3 @@ def test_redacting() -> None:
 @given(st.text(max_size=60))
 def test_redacting_never_fails(text: str) -> None:
     assert "secret" not in redacted(f"{text} http://secret@host/")
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [("120", 120.0), (" 5 ", 5.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("soon", None), ("-1", None), (None, None)],
-)
-def test_retry_after(header: str | None, seconds: float | None) -> None:
-    assert retry_after_seconds(header) == seconds

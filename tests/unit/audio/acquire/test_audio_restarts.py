@@ -16,7 +16,6 @@ from audio_files import job_of, write_tracks
 from places import python_path
 
 from larp_core.audio.acquire import attempt
-from larp_core.audio.acquire.acquisition import acquire_audio
 from larp_core.audio.acquire.ledger import Entry, Ledger, now, read_entries
 from larp_core.runtime.files import hash_file
 
@@ -45,7 +44,7 @@ def test_finished_tracks_cost_no_request_and_no_look_but_one_at_a_file_of_the_us
     stat, lstat = os.stat, os.lstat
     monkeypatch.setattr(os, "stat", lambda *args, **kwargs: looks.append(args) or stat(*args, **kwargs))
     monkeypatch.setattr(os, "lstat", lambda *args, **kwargs: looks.append(args) or lstat(*args, **kwargs))
-    assert acquire_audio(job).facts["looked_up_now"] == 0
+    assert job.work().facts["looked_up_now"] == 0
     assert len(looks) <= stats_a_track * len(uris) + 100
 
 
@@ -54,8 +53,8 @@ import os, random, sys, threading
 from pathlib import Path
 from audio_files import job_of
 import yt_dlp
+import larp_core.audio.acquire.acquisition
 import larp_core.audio.acquire.guarded
-from larp_core.audio.acquire.acquisition import acquire_audio
 from larp_core.audio.acquire.ledger import Ledger
 
 def die_after(records, seconds):
@@ -79,7 +78,7 @@ for number in range(11):
     if child == 0:
         if number < 10:
             die_after(records, seconds)
-        acquire_audio(job_of("mp3", Path(sys.argv[1])))
+        job_of("mp3", Path(sys.argv[1])).work()
         os._exit(0)
     print(os.waitpid(child, 0)[1], flush=True)
 """
@@ -107,7 +106,7 @@ def test_a_run_killed_at_ten_moments_ends_equal_to_an_undisturbed_one(
     ends = done.stdout.split()
     assert done.returncode == 0 and len(ends) == 11 and ends[-1] == "0", done.stderr[-2000:]
     assert ends.count("9") == 10, "some runs were over before they were killed"
-    acquire_audio(jobs[1])
+    jobs[1].work()
     compared = ["track_id", "track_uri", "status", "path", "sha256", "duration_seconds", "decoder"]
     killed, undisturbed = (pl.read_parquet(job.paths.ledger) for job in jobs)
     assert killed.select(compared).equals(undisturbed.select(compared))

@@ -12,7 +12,6 @@ import pytest
 from audio_files import job_of, write_tracks
 
 from larp_core.audio.acquire import tagged
-from larp_core.audio.acquire.acquisition import acquire_audio
 from larp_core.audio.acquire.ledger import read_entries
 from larp_core.audio.acquire.sources import Outcome, Track
 from larp_core.audio.acquire.tagged import TaggedFiles
@@ -94,11 +93,11 @@ def test_tags_find_what_the_id_does_not(music: Path, tmp_path: Path) -> None:
         tags.save()
     job = job_of("mp3", tmp_path / "data", mpd_dir=tmp_path, audio_dir=music)
     write_tracks(job, ["lfm:0", "lfm:1", "lfm:2", "lfm:3"])
-    acquire_audio(job)
+    job.work()
     paths = [entry.path and Path(entry.path).name for entry in read_entries(job.paths.ledger).values()]
     assert paths == ["c.mp3", "lfm:1.mp3", "d.mp3", None]  # a name that is the id wins over tags
     before = job.paths.ledger.read_bytes()
-    acquire_audio(job)
+    job.work()
     assert job.paths.ledger.read_bytes() == before
 
 
@@ -110,14 +109,14 @@ def test_a_length_that_became_known_is_held_against_tags_and_not_against_ids(
     shutil.copy(music / "c.mp3", music / "lfm:0.mp3")
     job = job_of("mp3", tmp_path / "data", mpd_dir=tmp_path, audio_dir=music)
     write_tracks(job, [f"lfm:{number}" for number in range(4)])
-    acquire_audio(job)
+    job.work()
     entries = list(read_entries(job.paths.ledger).values())
     assert [(entry.status, entry.tolerance_seconds) for entry in entries] == [("ok", None)] + [("ok", 5.0)] * 3
     tracks = pl.read_parquet(job.paths.metadata)
     tracks.with_columns(duration_ms=pl.Series([60_000, 60_000, 60_000, 4_000], dtype=pl.Int32)).write_parquet(
         job.paths.metadata
     )
-    acquire_audio(job)
+    job.work()
     entries = list(read_entries(job.paths.ledger).values())
     assert [entry.status for entry in entries] == ["ok", "duration_mismatch", "duration_mismatch", "ok"]
     assert [entry.detail for entry in entries][1:3] == [

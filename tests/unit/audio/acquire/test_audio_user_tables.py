@@ -11,7 +11,6 @@ from hostile_server import HostileServer
 from listed_sources import entries_of, fast_job, refusals_of, use
 
 from larp_core.audio.acquire import attempt
-from larp_core.audio.acquire.acquisition import acquire_audio
 from larp_core.graph import memo
 from larp_core.graph.job import Job
 from larp_core.runtime.files import write_json
@@ -60,7 +59,7 @@ def test_bad_rows_cost_their_tracks_alone_and_once_mended_are_asked_for(
 
     assert memo.run(job).reused
     requests, before = server.requested.total(), job.paths.ledger.read_bytes()
-    assert acquire_audio(job).facts["looked_up_now"] == 0
+    assert job.work().facts["looked_up_now"] == 0
     assert (server.requested.total(), job.paths.ledger.read_bytes()) == (requests, before)
 
     use(monkeypatch, job, server, {URIS[1]: "/ok/1.mp3", URIS[2]: "/ok/2.mp3", URIS[3]: "/404/3.mp3"})
@@ -77,9 +76,9 @@ def test_of_a_bad_row_that_moved_the_ledger_tells_the_new_line(
     good = table.read_text()
     for rows, said in ((f"{URIS[1]},x\n", "line 3: 'x'"), (f"\n{URIS[1]},y\n", "line 4: 'y'"), ("", "no URL for it")):
         table.write_text(good + rows)
-        acquire_audio(job)
+        job.work()
         assert said in entries_of(job)[1].detail
-        assert acquire_audio(job).facts["looked_up_now"] == 0
+        assert job.work().facts["looked_up_now"] == 0
 
 
 def test_a_url_that_was_added_or_changed_is_asked_for_and_no_other(
@@ -107,10 +106,10 @@ def test_names_that_became_known_are_searched_for(
     named = pl.read_parquet(job.paths.metadata)
     named.with_columns(track_name=pl.lit(""), artist_name=pl.lit("")).write_parquet(job.paths.metadata)
     use(monkeypatch, job, server, {}, search=True)
-    acquire_audio(job)
+    job.work()
     assert "neither artist nor title" in entries_of(job)[0].detail and server.queries == []
     named.write_parquet(job.paths.metadata)
-    acquire_audio(job)
+    job.work()
     assert len(server.queries) == 4
-    acquire_audio(job)
+    job.work()
     assert len(server.queries) == 4

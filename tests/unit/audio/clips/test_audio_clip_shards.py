@@ -14,11 +14,10 @@ import soundfile
 from audio_files import chirp, clip_rows, job_of, write_tracks
 from places import python_path
 
-from larp_core.__main__ import _run
 from larp_core.audio.acquire.acquisition import acquire_audio
 from larp_core.audio.clips import factory as clips_module
-from larp_core.audio.clips.factory import build_clips, build_shard
 from larp_core.audio.clips.shards import Shard, shards_of
+from larp_core.cli.run import run_step
 from larp_core.graph.job import Job
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import write_json
@@ -35,7 +34,7 @@ def job(tmp_path: Path) -> Job:
         soundfile.write(music / f"t{index}.flac", chirp(11.0, 8_000, 1, level=0.9 / (index + 1)).T, 8_000)
     job = job_of("clips", tmp_path / "data", mpd_dir=tmp_path, audio_dir=music)
     write_tracks(job, [f"t{index}" for index in range(NUM_TRACKS)])
-    acquire_audio(job)
+    acquire_audio(job.settings, job.dataset)
     (music / f"{LOST}.flac").rename(music / "lost")
     return job
 
@@ -48,7 +47,7 @@ def put_back(job: Job) -> None:
 def bytes_of_a_run_from_nothing(job: Job) -> bytes:
     for path in (job.paths.clips, *job.paths.clips_dir.rglob("*.flac")):
         path.unlink()
-    assert build_clips(job).facts["num_cut_now"] == NUM_TRACKS
+    assert job.work().facts["num_cut_now"] == NUM_TRACKS
     return job.paths.clips.read_bytes()
 
 
@@ -63,13 +62,13 @@ def test_every_track_is_in_one_shard_wherever_it_is_asked_from() -> None:
 
 
 def test_shards_cut_alone_are_merged_by_the_step(job: Job) -> None:
-    numbers = [build_shard(job, number, 4).facts["num_cut_now"] for number in (3, 1, 4, 2)]
+    numbers = [job.work_on_shard(number, 4).facts["num_cut_now"] for number in (3, 1, 4, 2)]
     assert sum(numbers) == NUM_TRACKS and min(numbers) > 0
     assert not job.paths.clips.exists()
     assert sorted(path.name for path in job.paths.clips_in_work.iterdir()) == [
         f"{n}-of-4.parquet" for n in (1, 2, 3, 4)
     ]
-    report = build_clips(job)
+    report = job.work()
     assert (report.num_rows, report.facts["num_cut_now"], report.facts["num_error"]) == (NUM_TRACKS - 1, 1, 1)
     assert not job.paths.clips_in_work.exists()
     merged = job.paths.clips.read_bytes()
@@ -78,12 +77,12 @@ def test_shards_cut_alone_are_merged_by_the_step(job: Job) -> None:
 
 def test_a_shard_is_tried_again_alone(job: Job) -> None:
     number = next(shard.number for shard in shards_of([LOST], 4))
-    first = build_shard(job, number, 4)
+    first = job.work_on_shard(number, 4)
     assert first.facts["num_error"] == 1
     put_back(job)
-    again = build_shard(job, number, 4)
+    again = job.work_on_shard(number, 4)
     assert (again.facts["num_cut_now"], again.num_rows) == (1, first.num_rows + 1)
-    assert build_clips(job).facts == {
+    assert job.work().facts == {
         "num_cut_now": NUM_TRACKS - again.num_rows,
         "num_flagged": 0,
         "num_ok": NUM_TRACKS,
@@ -95,17 +94,17 @@ def test_what_a_shard_could_not_cut_is_not_tried_twice_in_one_run(job: Job, monk
     put_back(job)
     (job.settings.audio_dir / f"{LOST}.flac").write_text("damaged since it was measured")  # type: ignore[operator]
     number = next(shard.number for shard in shards_of([LOST], 2))
-    assert build_shard(job, number, 2).facts["num_corrupt"] == 1
-    build_shard(job, 3 - number, 2)
-    assert build_clips(job).facts["num_cut_now"] == 0
+    assert job.work_on_shard(number, 2).facts["num_corrupt"] == 1
+    job.work_on_shard(3 - number, 2)
+    assert job.work().facts["num_cut_now"] == 0
     assert clip_rows(job)[LOST]["status"] == "corrupt"
-    assert build_clips(job).facts["num_cut_now"] == 1
+    assert job.work().facts["num_cut_now"] == 1
 
 
 def test_outcomes_for_other_settings_are_not_taken_up(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    build_shard(job, 1, 1)
+    job.work_on_shard(1, 1)
     monkeypatch.setattr(clips_module, "CUTTER_VERSION", "another")
-    assert build_clips(job).facts["num_cut_now"] == NUM_TRACKS
+    assert job.work().facts["num_cut_now"] == NUM_TRACKS
 
 
 KILLED_RUN = """
@@ -138,7 +137,7 @@ def make_cutter(config):
 
 factory.make_cutter, factory.ThreadPoolExecutor = make_cutter, Writer
 folder = Path(sys.argv[1])
-factory.build_clips(job_of("clips", folder / "data", mpd_dir=folder, audio_dir=folder / "music"))
+job_of("clips", folder / "data", mpd_dir=folder, audio_dir=folder / "music").work()
 """
 
 
@@ -156,7 +155,7 @@ def test_killed_runs_go_on_and_end_as_an_undisturbed_one(
         assert saved["path"].drop_nulls().is_unique().all()
         num_saved.append((saved["status"] == "ok").sum())
     assert num_saved[0] < num_saved[1] < num_saved[2]
-    report = build_clips(job)
+    report = job.work()
     assert report.facts["num_cut_now"] == NUM_TRACKS - num_saved[-1]
     resumed = job.paths.clips.read_bytes()
     assert bytes_of_a_run_from_nothing(job) == resumed
@@ -165,12 +164,12 @@ def test_killed_runs_go_on_and_end_as_an_undisturbed_one(
 def test_shards_by_hand(job: Job) -> None:
     for parent in job.upstream():
         write_json({"digest": "made before"}, parent.stamp)
-    assert (_run("clips", job.settings, "mpd", "2/3") or "").startswith("mpd/clips: ")
+    assert (run_step("clips", job.settings, "mpd", "2/3") or "").startswith("mpd/clips: ")
     assert job.paths.clips_in_work.joinpath("2-of-3.parquet").exists()
     for words in ("2", "a/b", "-1/3"):
         with pytest.raises(UserError, match="write 3/16 for the third of sixteen shards"):
-            _run("clips", job.settings, "mpd", words)
+            run_step("clips", job.settings, "mpd", words)
     with pytest.raises(UserError, match="there are shards 1 to 3"):
-        _run("clips", job.settings, "mpd", "4/3")
+        run_step("clips", job.settings, "mpd", "4/3")
     with pytest.raises(UserError, match="source can't be run in shards; leave --shard out"):
-        _run("source", job.settings, "mpd", "1/2")
+        run_step("source", job.settings, "mpd", "1/2")

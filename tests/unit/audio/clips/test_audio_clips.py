@@ -18,13 +18,14 @@ from larp_core.audio.acquire.acquisition import acquire_audio
 from larp_core.audio.acquire.ledger import Entry, Ledger, read_entries
 from larp_core.audio.clips import factory as clips_module
 from larp_core.audio.clips.cutting import CUTTER_VERSION
-from larp_core.audio.clips.factory import SCHEMA, build_clips
+from larp_core.audio.clips.factory import SCHEMA
 from larp_core.config import ClipConfig
 from larp_core.graph import memo
-from larp_core.graph.job import Job, Report
+from larp_core.graph.job import Job
 from larp_core.runtime import workers
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import hash_file, write_json
+from larp_core.runtime.report import Report
 
 URIS = ["long", "middle", "exact", "short", "gone"]
 CONFIG = ClipConfig()
@@ -45,9 +46,9 @@ def built(tmp_path_factory: pytest.TempPathFactory, mp3_of: Callable[[float], Pa
         (music / f"{uri}.mp3").write_bytes(mp3_of(seconds).read_bytes())
     soundfile.write(music / "exact.wav", chirp(10.0, rate_hz=8_000).T, 8_000)
     write_tracks(job, [*URIS, "without audio"])
-    acquire_audio(job)
+    acquire_audio(job.settings, job.dataset)
     (music / "gone.mp3").unlink()
-    return job, build_clips(job)
+    return job, job.work()
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_the_clip_is_those_ten_seconds_of_the_source(built: tuple[Job, Report]) 
 def test_a_second_run_cuts_nothing_and_leaves_the_same_bytes(job: Job) -> None:
     before = job.paths.clips.read_bytes()
     times = {path: path.stat().st_mtime_ns for path in job.paths.clips_dir.rglob("*.flac")}
-    report = build_clips(job)
+    report = job.work()
     assert report.facts["num_cut_now"] == 1  # the one that can't be cut is tried again
     assert job.paths.clips.read_bytes() == before
     assert {path: path.stat().st_mtime_ns for path in job.paths.clips_dir.rglob("*.flac")} == times
@@ -110,7 +111,7 @@ def test_a_run_from_nothing_gives_the_same_bytes(job: Job) -> None:
     before = job.paths.clips.read_bytes()
     job.paths.clips.unlink()
     (job.paths.clips_dir / "lo" / "long.flac").unlink()
-    assert build_clips(job).facts["num_cut_now"] == 4
+    assert job.work().facts["num_cut_now"] == 4
     assert job.paths.clips.read_bytes() == before
 
 
@@ -123,13 +124,13 @@ def test_what_has_changed_is_cut_again(
         (job.paths.root / before["path"]).unlink()
     elif change == "source changed":
         shutil.copy(mp3_of(12.0), job.settings.audio_dir / "long.mp3")
-        acquire_audio(job)
+        acquire_audio(job.settings, job.dataset)
     elif change == "cutter changed":
         monkeypatch.setattr(clips_module, "CUTTER_VERSION", CUTTER_VERSION + 1)
     else:
         recipe = replace(job.recipe, clip=replace(job.recipe.clip, seed=1))
-        job = Job(job.step, replace(job.settings, recipe=recipe), job.dataset)
-    build_clips(job)
+        job = replace(job, settings=replace(job.settings, recipe=recipe))
+    job.work()
     after = clip_rows(job)["long"]
     assert after["status"] == "ok"
     assert (job.paths.root / after["path"]).exists()
@@ -142,8 +143,8 @@ def test_clips_follow_the_uri_where_tracks_are_numbered_anew(job: Job) -> None:
     files = {path: path.stat().st_mtime_ns for path in job.paths.clips_dir.rglob("*.flac")}
     renumbered = ["new", "without audio", *URIS[::-1]]
     write_tracks(job, renumbered)
-    acquire_audio(job)
-    report = build_clips(job)
+    acquire_audio(job.settings, job.dataset)
+    report = job.work()
     assert report.facts["num_cut_now"] == 0
     assert {path: path.stat().st_mtime_ns for path in job.paths.clips_dir.rglob("*.flac")} == files
     ids = {"track_id": None}
@@ -175,8 +176,8 @@ def test_a_clip_or_a_source_that_is_gone_makes_the_finished_step_run_again(
 def test_no_audio_at_all_is_a_table_without_rows(tmp_path: Path) -> None:
     job = job_of("clips", tmp_path / "data", mpd_dir=tmp_path)
     write_tracks(job, ["a", "b"])
-    acquire_audio(job)
-    report = build_clips(job)
+    acquire_audio(job.settings, job.dataset)
+    report = job.work()
     assert (report.num_rows, report.pictures) == (0, {})
     assert pl.read_parquet(job.paths.clips).schema == pl.Schema(SCHEMA)
 
@@ -192,8 +193,8 @@ def test_silence_and_clipping_are_flagged_and_rubbish_is_corrupt(tmp_path: Path)
         soundfile.write(music / f"{name}.wav", samples, rate_hz, subtype="FLOAT")
     job = job_of("clips", tmp_path / "data", mpd_dir=tmp_path, audio_dir=music)
     write_tracks(job, ["silent", "loud", "fine", "broken"])
-    acquire_audio(job)
-    build_clips(job)
+    acquire_audio(job.settings, job.dataset)
+    job.work()
     rows = clip_rows(job)
     assert {uri: row["status"] for uri, row in rows.items()} == {
         "silent": "ok",
@@ -216,8 +217,8 @@ def test_every_odd_file_ends_as_a_clip_or_a_reason(
     (music / "mapping.csv").write_text("track_uri,file\n" + rows)
     job = job_of("clips", tmp_path / "data", mpd_dir=tmp_path, audio_dir=music)
     write_tracks(job, [f"odd:{i}" for i in range(len(files))])
-    acquire_audio(job)
-    build_clips(job)
+    acquire_audio(job.settings, job.dataset)
+    job.work()
     entries = read_entries(job.paths.ledger)
     got = {entry.track_id for entry in entries.values() if entry.status == "ok"}
     assert len(entries) == len(files)
@@ -238,10 +239,10 @@ def test_the_papers_lists_say_where_a_clip_begins(job: Job, tmp_path: Path) -> N
     (lists / "mpd_test.csv").write_text("track_uri,start,end\nspotify:track:exact,1,11\n")
     before = clip_rows(job)
     recipe = replace(job.recipe, clip=ClipConfig(offsets="paper_lists"))
-    listed = Job(job.step, replace(job.settings, recipe=recipe, paper_lists_dir=lists), job.dataset)
+    listed = replace(job, settings=replace(job.settings, recipe=recipe, paper_lists_dir=lists))
     assert listed.step.external(listed) == [lists]
     assert listed.step.external(job) == []
-    report = build_clips(listed)
+    report = listed.work()
     after = clip_rows(listed)
     assert after["long"]["start_seconds"] == 3.5
     assert after["middle"] == before["middle"]  # in no list: as without lists
@@ -253,7 +254,7 @@ def test_the_papers_lists_say_where_a_clip_begins(job: Job, tmp_path: Path) -> N
     clip = soundfile.read(job.paths.root / after["long"]["path"], dtype="float32")[0]
     np.testing.assert_allclose(clip, soxr.resample(window, rate_hz, 48_000, quality="HQ"), atol=1 / 32_000)
     with pytest.raises(UserError, match="LARP_PAPER_LISTS_DIR is not set"):
-        build_clips(Job(job.step, replace(listed.settings, paper_lists_dir=None), job.dataset))
+        replace(listed, settings=replace(listed.settings, paper_lists_dir=None)).work()
 
 
 def test_the_report_tells_coverage_and_where_clips_lie(built: tuple[Job, Report]) -> None:
@@ -277,5 +278,5 @@ def test_tracks_whose_audio_was_not_got_have_no_clip(job: Job) -> None:
     ledger = Ledger(job.paths.ledger)
     ledger.record(Entry(0, "long", "removed", "yt-dlp"))
     ledger.save()
-    build_clips(job)
+    job.work()
     assert "long" not in clip_rows(job)

@@ -16,13 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from larp_core.audio.acquire.acquisition import acquire_audio
-from larp_core.audio.clips.factory import build_clips
 from larp_core.audio.clips.offsets import NoClip, start_of_clip, starts_of_clips
-from larp_core.audio.mels.array import build_mels, load_mels
+from larp_core.audio.mels.array import load_mels
 from larp_core.audio.mels.log_mel import log_mel
 from larp_core.config import ClipConfig
-from larp_core.graph.job import Job, Report, step_named
+from larp_core.graph.job import Job
+from larp_core.graph.registry import job_named
 from larp_core.runtime.errors import UserError
+from larp_core.runtime.report import Report
 
 THREE = ClipConfig(clips_per_track=3)
 
@@ -74,7 +75,7 @@ def test_a_listed_start_is_the_only_one() -> None:
 
 def with_clips(job: Job, count: int) -> Job:
     recipe = replace(job.recipe, clip=ClipConfig(margin_seconds=1.0, clips_per_track=count))
-    return Job(job.step, replace(job.settings, recipe=recipe), job.dataset)
+    return replace(job, settings=replace(job.settings, recipe=recipe))
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +92,9 @@ def built(tmp_path_factory: pytest.TempPathFactory, mp3_of: Callable[[float], Pa
     (music / "mapping.csv").write_text("track_uri,file\nlfm:1,aa long.mp3\nexact,exact.wav\nshort,short.mp3\n")
     job = job_of("clips", folder / "data", mpd_dir=folder, audio_dir=music)
     write_tracks(job, ["lfm:1", "exact", "short"])
-    acquire_audio(job)
-    one = build_clips(with_clips(job, 1))
-    three = build_clips(with_clips(job, 3))
+    acquire_audio(job.settings, job.dataset)
+    one = with_clips(job, 1).work()
+    three = with_clips(job, 3).work()
     return with_clips(job, 3), one, three
 
 
@@ -118,8 +119,8 @@ def test_rows_and_files_of_several_clips(built: tuple[Job, Report, Report]) -> N
 
 
 def test_each_clip_has_its_row_of_the_mels(built: tuple[Job, Report, Report]) -> None:
-    job = Job(step_named("mels"), built[0].settings, "mpd")
-    report = build_mels(job)
+    job = job_named("mels", built[0].settings, "mpd")
+    report = job.work()
     mels, rows = load_mels(job.paths), pl.read_parquet(job.paths.mel_rows)
     assert rows.rows() == [(0, 0, 0), (0, 1, 1), (0, 2, 2), (1, 0, 3)]
     assert report.num_rows == len(mels) == 4
@@ -130,4 +131,4 @@ def test_each_clip_has_its_row_of_the_mels(built: tuple[Job, Report, Report]) ->
 
 def test_no_clip_at_all_is_refused(built: tuple[Job, Report, Report]) -> None:
     with pytest.raises(UserError, match=r"clip.clips_per_track is 0; set it to 1 or more"):
-        build_clips(with_clips(built[0], 0))
+        with_clips(built[0], 0).work()

@@ -19,7 +19,7 @@ from places import python_path
 from larp_core.audio.acquire.ledger import OK, Entry, Ledger
 from larp_core.audio.clips.factory import build_clips
 from larp_core.audio.mels import store
-from larp_core.audio.mels.array import build_mels, load_mels
+from larp_core.audio.mels.array import load_mels
 from larp_core.audio.mels.store import MelStore
 from larp_core.config.paths import DatasetPaths
 from larp_core.graph.job import Job
@@ -122,7 +122,7 @@ def job(tmp_path: Path) -> Job:
         soundfile.write(path, chirp(10.0, 8_000, 1, level=0.9 / (index + 1)).T, 8_000)
         ledger.record(Entry(index, uri, OK, "local", str(path), uri, 10.0, "libsndfile"))
     ledger.save()
-    build_clips(job)
+    build_clips(job.paths, job.recipe.clip)
     return job
 
 
@@ -131,7 +131,6 @@ import os, signal, sys
 from pathlib import Path
 from audio_files import job_of
 from larp_core.audio.mels import store
-from larp_core.audio.mels import array
 
 store.SAVE_EVERY_ROWS = 8
 written = 0
@@ -145,7 +144,7 @@ def write_and_die(store, rows, values):
         os.kill(os.getpid(), signal.SIGKILL)
 
 store.MelStore.write = write_and_die
-array.build_mels(job_of("mels", Path(sys.argv[1]) / "data", mpd_dir=Path(sys.argv[1])))
+job_of("mels", Path(sys.argv[1]) / "data", mpd_dir=Path(sys.argv[1])).work()
 """
 
 
@@ -156,23 +155,23 @@ def test_killed_runs_end_as_an_undisturbed_one(job: Job, tmp_path: Path) -> None
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == -signal.SIGKILL, done.stderr
         assert not job.paths.mels.exists()
-    report = build_mels(job)
+    report = job.work()
     assert report.facts["num_computed_now"] == 30 - 16
     resumed, rows = job.paths.mels.read_bytes(), job.paths.mel_rows.read_bytes()
     for path in (job.paths.mels, job.paths.mel_sources, job.paths.mel_rows):
         path.unlink()
-    assert build_mels(job).facts["num_computed_now"] == 30
+    assert job.work().facts["num_computed_now"] == 30
     assert (job.paths.mels.read_bytes(), job.paths.mel_rows.read_bytes()) == (resumed, rows)
 
 
 def test_a_new_clip_costs_one_row(job: Job) -> None:
     clips = pl.read_parquet(job.paths.clips)
     clips.filter(pl.col("track_id") != 11).write_parquet(job.paths.clips)
-    build_mels(job)
+    job.work()
     clips.write_parquet(job.paths.clips)
-    assert build_mels(job).facts["num_computed_now"] == 1
+    assert job.work().facts["num_computed_now"] == 1
     assert isinstance(load_mels(job.paths), np.memmap)
     grown = job.paths.mels.read_bytes()
     job.paths.mel_sources.unlink()
-    assert build_mels(job).facts["num_computed_now"] == 30
+    assert job.work().facts["num_computed_now"] == 30
     assert job.paths.mels.read_bytes() == grown

@@ -18,11 +18,12 @@ from larp_core.audio.acquire.acquisition import acquire_audio
 from larp_core.audio.clips.cutting import resample
 from larp_core.audio.clips.factory import build_clips
 from larp_core.audio.decode import measure, read_window
-from larp_core.audio.mels.array import build_mels, load_mels
+from larp_core.audio.mels.array import load_mels
 from larp_core.audio.mels.log_mel import log_mel
 from larp_core.config import ClipConfig
-from larp_core.graph.job import Job, Report
+from larp_core.graph.job import Job
 from larp_core.runtime.errors import UserError
+from larp_core.runtime.report import Report
 
 
 def clap_mel(samples: np.ndarray) -> np.ndarray:
@@ -92,9 +93,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, Report]:
     (music / "t7.flac").write_text("broken")
     job = job_of("mels", folder / "data", mpd_dir=folder, audio_dir=music)
     write_tracks(job, [f"t{index}" for index in range(20)])
-    acquire_audio(job)
-    build_clips(job)
-    return job, build_mels(job)
+    acquire_audio(job.settings, job.dataset)
+    build_clips(job.paths, job.recipe.clip)
+    return job, job.work()
 
 
 @pytest.fixture
@@ -125,16 +126,16 @@ def test_rows_are_the_clips_in_the_order_of_ids(built: tuple[Job, Report]) -> No
 def test_the_same_clips_give_the_same_bytes(job: Job) -> None:
     before = job.paths.mels.read_bytes()
     job.paths.mels.unlink()
-    build_mels(job)
+    job.work()
     assert job.paths.mels.read_bytes() == before
 
 
 def test_no_clips_are_an_empty_array(tmp_path: Path) -> None:
     job = job_of("mels", tmp_path / "data", mpd_dir=tmp_path)
     write_tracks(job, ["a"])
-    acquire_audio(job)
-    build_clips(job)
-    assert build_mels(job).num_rows == 0
+    acquire_audio(job.settings, job.dataset)
+    build_clips(job.paths, job.recipe.clip)
+    assert job.work().num_rows == 0
     assert load_mels(job.paths).shape == (0, 1001, 64)
     assert load_mels(job.paths).dtype == np.float16
     assert pl.read_parquet(job.paths.mel_rows).height == 0
@@ -146,6 +147,6 @@ def test_a_lost_clip_is_named_and_the_old_array_stays(job: Job) -> None:
     lost = job.paths.root / pl.read_parquet(job.paths.clips)["path"][3]
     lost.unlink()
     with pytest.raises(UserError, match=lost.name):
-        build_mels(job)
+        job.work()
     assert job.paths.mels.read_bytes() == before
     assert not list(job.paths.root.glob(".*partial*"))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from larp_core.audio.acquire.own_music import OwnFolder
 from larp_core.data.readers.entry_paths import MISSING, NOT_AUDIO, OUTSIDE, SEVERAL, WEB, find_file
+from larp_core.data.readers.own_folder import OwnFolder
 
 FILES = ("Abba/Gold/01.mp3", "Café/100% Ü.mp3", "flat.mp3", "Lists/near.mp3", "Queen/News/We Will.mp3", "Queen/We.mp3")
 OTHERS = ("A/same.mp3", "B/same.mp3")

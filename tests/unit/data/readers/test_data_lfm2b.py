@@ -12,7 +12,7 @@ from data_files import write_lfm, write_tsv
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from larp_core.config.recipes import DEMO
+from larp_core.config import IngestConfig
 from larp_core.data.readers import lfm2b, lfm_events, lfm_plays
 from larp_core.data.readers.chunk import Chunk
 from larp_core.data.readers.parts import PartStore
@@ -28,7 +28,7 @@ def read(folder: Path) -> tuple[Chunk, dict[str, int]]:
     """The chunk, and the rejected rows by reason."""
     rejects = Rejects()
     with tempfile.TemporaryDirectory() as parts:
-        (chunk,) = lfm2b.read_chunks(folder, PartStore(Path(parts), ""), rejects, DEMO)
+        (chunk,) = lfm2b.read_chunks(folder, PartStore(Path(parts), ""), rejects, IngestConfig())
     return chunk, dict(rejects.frame().group_by("reason").agg(pl.col("num_rows").sum()).rows())
 
 

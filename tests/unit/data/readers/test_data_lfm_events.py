@@ -6,7 +6,6 @@ import bz2
 import datetime
 import os
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from larp_core.config import IngestConfig
-from larp_core.config.recipes import DEMO
 from larp_core.data.readers import lfm2b, lfm_events, lfm_plays, tsv
 from larp_core.data.readers.parts import PartStore
 from larp_core.data.readers.rejects import Rejects
@@ -124,7 +122,7 @@ def test_mangled_events_equal_plain_python(tmp_path, lines, share, recent, end, 
 
 def read(folder: Path, store: PartStore, config: IngestConfig | None = None):
     rejects = Rejects()
-    (chunk,) = lfm2b.read_chunks(folder, store, rejects, replace(DEMO, ingest=config or IngestConfig()))
+    (chunk,) = lfm2b.read_chunks(folder, store, rejects, config or IngestConfig())
     return chunk, rejects
 
 

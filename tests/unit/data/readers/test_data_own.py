@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from own_files import write_m3u, write_song
 
-from larp_core.audio.acquire.own_music import track_uri
+from larp_core.config import IngestConfig
 from larp_core.config.recipes import SMALL_OWN
 from larp_core.data.readers import entry_paths, own
+from larp_core.data.readers.own_folder import track_uri
 from larp_core.data.readers.parts import PartStore
 from larp_core.data.readers.rejects import Rejects
 from larp_core.runtime.errors import UserError
@@ -25,7 +26,7 @@ from larp_core.runtime.files import hash_file
 def read(folder: Path, cache: Path):
     """Playlists `source_id -> name`, their paths in order, tracks by uri, rejects `reason -> count`."""
     rejects = Rejects()
-    (chunk,) = own.read_chunks(folder, PartStore(cache, "x"), rejects, SMALL_OWN)
+    (chunk,) = own.read_chunks(folder, PartStore(cache, "x"), rejects, IngestConfig())
     names = dict(chunk.playlists.select("source_id", "name").rows())
     lists = {
         source_id: chunk.interactions.filter(source_id=source_id).sort("position")["track_uri"].to_list()
@@ -123,7 +124,7 @@ def test_what_cannot_be_kept_has_its_reason_and_place(library, tmp_path):
 def test_rejects_say_where(library, tmp_path):
     write_m3u(library / "a.m3u8", ["#EXTM3U", "Björk/Jóga.ogg", "Nina/gone.mp3"])
     rejects = Rejects()
-    list(own.read_chunks(library, PartStore(tmp_path, "x"), rejects, SMALL_OWN))
+    list(own.read_chunks(library, PartStore(tmp_path, "x"), rejects, IngestConfig()))
     row = rejects.frame().row(by_predicate=pl.col("reason") == entry_paths.MISSING, named=True)
     assert (row["file"], row["first_place"]) == ("a.m3u8", "line 3: Nina/gone.mp3")
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from larp_core.data.readers.playlist_files import Entry, parse_csv, parse_m3u
+from larp_core.data.readers.playlist_files import PlaylistEntry, parse_csv, parse_m3u
 from larp_core.runtime.errors import UserError
 
 
@@ -21,10 +21,10 @@ def test_extended_m3u():
     written = parse_m3u(content.encode())
     assert written.name == "Sundays"
     assert written.entries == [
-        Entry("a.mp3", 5, "Sinnerman", "Nina Simone", 123_000),
-        Entry("b.mp3", 7),
-        Entry("c.mp3", 9, "Only a title"),
-        Entry("d.mp3", 11, duration_ms=7_000),
+        PlaylistEntry("a.mp3", 5, "Sinnerman", "Nina Simone", 123_000),
+        PlaylistEntry("b.mp3", 7),
+        PlaylistEntry("c.mp3", 9, "Only a title"),
+        PlaylistEntry("d.mp3", 11, duration_ms=7_000),
     ]
 
 
@@ -41,7 +41,7 @@ def test_encodings_and_line_ends(encoding, end):
 
 
 def test_windows_quotation_marks():
-    assert parse_m3u("Don’t – é.mp3".encode("cp1252")).entries == [Entry("Don’t – é.mp3", 1)]
+    assert parse_m3u("Don’t – é.mp3".encode("cp1252")).entries == [PlaylistEntry("Don’t – é.mp3", 1)]
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), min_size=1)))

@@ -13,7 +13,7 @@ from naive_split import naive_split
 from larp_core.config import SplitConfig
 from larp_core.data.split.leaks import check_leaks
 from larp_core.data.split.paper_lists import load_paper_lists
-from larp_core.graph.job import Job, step_named
+from larp_core.graph.registry import job_named
 from larp_core.runtime.errors import UserError
 
 CONFIG = SplitConfig(policy=(("mpd", "paper_lists"),), track_fractions=(0.8, 0.1, 0.1), min_tracks=4, max_tracks=6)
@@ -77,7 +77,7 @@ def listed(tmp_path, run_steps):
         write_list(tmp_path / "lists" / f"mpd_{split}.csv", [uri for uri, side in sides.items() if side == split])
     job = run_steps("playlists", tmp_path / "mpd", split=CONFIG)
     settings = replace(job.settings, paper_lists_dir=tmp_path / "lists")
-    return Job(step_named("cold_start_split"), settings, "mpd"), lists, sides
+    return job_named("cold_start_split", settings, "mpd"), lists, sides
 
 
 def test_valid_and_test_are_exactly_the_lists(listed):
@@ -105,7 +105,7 @@ def test_valid_and_test_are_exactly_the_lists(listed):
 def test_without_the_folder_the_variable_is_named(listed):
     job, _, _ = listed
     with pytest.raises(UserError, match="set LARP_PAPER_LISTS_DIR to the folder"):
-        Job(job.step, replace(job.settings, paper_lists_dir=None), "mpd").work()
+        replace(job, settings=replace(job.settings, paper_lists_dir=None)).work()
 
 
 def test_real_lists_on_real_playlists(sample_data, run_steps):
@@ -113,7 +113,7 @@ def test_real_lists_on_real_playlists(sample_data, run_steps):
     config = replace(CONFIG, min_tracks=1)
     job = run_steps("playlists", sample_data / "mpd", split=config)
     settings = replace(job.settings, paper_lists_dir=sample_data / "paper_lists")
-    report = Job(step_named("cold_start_split"), settings, "mpd").work()
+    report = job_named("cold_start_split", settings, "mpd").work()
     uris = set(pl.read_parquet(job.paths.tracks)["track_uri"])
     for row in report.tables["paper lists"]:
         listed = set(pl.read_parquet(sample_data / "paper_lists" / f"mpd_{row['split']}.parquet")["track_uri"])

@@ -141,11 +141,11 @@ def names_and_splits(job) -> dict[str, str]:
         ("paper_lists", "lower split.min_tracks, or add data"),
     ],
 )
-def test_an_empty_split_names_the_settings_that_its_policy_has(tmp_path, make_job, policy, hint):
-    job = make_job("cold_start_split", tmp_path, split=SplitConfig(policy=(("mpd", policy),)))
+def test_an_empty_split_names_the_settings_that_its_policy_has(policy, hint):
+    config = SplitConfig(policy=(("mpd", policy),))
     kept = pl.DataFrame({"split": ["train"]})
     with pytest.raises(UserError, match=r"leaves no valid playlist.*lower split\.min_tracks") as caught:
-        cold_start._refuse_empty(kept, job)
+        cold_start._refuse_empty(kept, config, "mpd")
     assert str(caught.value).endswith(hint.format("valid"))
 
 

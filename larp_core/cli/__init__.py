@@ -1,0 +1,1 @@
+"""The command line: `larp`, or `python -m larp_core`."""
