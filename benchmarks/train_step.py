@@ -94,11 +94,11 @@ def random_graph(num_tracks: int, num_playlists: int, length: int) -> TrainGraph
 
 
 class WaitMeter:
-    """In place of the loop's `prefetched`: the same, and for the last epoch how long the loop waited for its batches,
+    """In place of the loop's `made_ahead`: the same, and for the last epoch how long the loop waited for its batches,
     and the processors' time from its first batch to its end."""
 
     def __init__(self) -> None:
-        self.original, self.seconds, self.processor_seconds = loop.prefetched, 0.0, 0.0
+        self.original, self.seconds, self.processor_seconds = loop.made_ahead, 0.0, 0.0
 
     def __call__(self, *arguments: Any) -> Iterator[Any]:
         batches = self.original(*arguments)
@@ -126,7 +126,7 @@ def run_ours(objective: LarpObjective, world: World, config: TrainingConfig) -> 
     """The loop's second epoch."""
     sampler = Sampler(world.graph, np.arange(len(world.files)), config.batch_size, True, 0, seed=1)
     meter = WaitMeter()
-    with patch.object(loop, "prefetched", meter):
+    with patch.object(loop, "made_ahead", meter):
         result = loop.train(objective, world.data, sampler, lambda: 0.0, config, epochs=2)
     pairs, seconds = sampler.steps_per_epoch * config.batch_size, result.curve[-1].seconds
     return Turn(seconds / pairs, meter.processor_seconds / pairs, meter.seconds / seconds)

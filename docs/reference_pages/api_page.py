@@ -1,4 +1,4 @@
-"""The Python API: what `import larp_core` offers, and the function behind every step. Read from the source, not imported."""
+"""The Python API: what `import larp_core` offers, and the function behind every step; read, and not imported."""
 
 from __future__ import annotations
 
@@ -21,6 +21,13 @@ INTRODUCTION = """\
 
 Errors that you can mend are a `larp_core.UserError`, whose text says what to do.
 """
+
+CONSTANTS = {
+    "CATALOGUE": "The encoders: a dictionary of `Encoder` by name.",
+    "DATASETS": "The datasets: a dictionary of `DatasetSpec` by name.",
+    "RECIPES": "The recipes: a dictionary of `Recipe` by name.",
+    "STAGES": "The stages of training: a dictionary of `Stage` by name.",
+}
 
 STEPS_TEXT = """\
 ## Functions behind the steps
@@ -52,7 +59,7 @@ def _public(name: str) -> str:
         return head + _class(node)
     if isinstance(node, ast.FunctionDef):
         return head + _function(node)
-    return f"{head}{_said_of(module, name)}\n"
+    return f"{head}{CONSTANTS[name]}\n"
 
 
 def _class(node: ast.ClassDef) -> str:
@@ -113,15 +120,6 @@ def _find(module: str, name: str) -> ast.stmt:
         if any(isinstance(target, ast.Name) and target.id == name for target in targets):
             return node
     raise LookupError(f"{module} has no {name}")
-
-
-def _said_of(module: str, name: str) -> str:
-    """The string below an assignment, where it has one; else the module's first line."""
-    body = _tree(module).body
-    after = body[body.index(_find(module, name)) + 1 :][:1]
-    if after and isinstance(after[0], ast.Expr) and isinstance(after[0].value, ast.Constant):
-        return to_markdown(str(after[0].value.value))
-    return to_markdown((ast.get_docstring(_tree(module)) or "").split("\n\n")[0])
 
 
 def _is_annotated(node: ast.stmt) -> bool:

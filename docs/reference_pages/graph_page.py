@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from larp_core.config.datasets import DATASETS
@@ -17,8 +18,8 @@ INTRODUCTION = """\
 
 ## Steps
 
-The steps in the order of the data's flow. `larp run STEP` runs one by hand. In Dagster every step is an asset, whose key
-begins with the name of its dataset. Paths are relative to `LARP_DATA`.
+The steps in the order of the data's flow. `larp run STEP` runs one by hand. In Dagster every step is an asset, whose
+key begins with the name of its dataset. Paths are relative to `LARP_DATA`.
 """
 
 STAGES_TEXT = """\
@@ -42,7 +43,7 @@ def graph_page() -> str:
     data_dir = Path("/LARP_DATA")
     settings = Settings(data_dir, make_settings().recipe, ("mpd", "lfm"))
     steps: list[tuple[object, ...]] = [
-        (f"`{step.name}`", escaped(step.summary), _names(step.upstream(settings)), _outputs(name, settings))
+        (f"`{step.name}`", escaped(step.summary), _reads(step.upstream(settings)), _outputs(name, settings))
         for name, step in STEPS.items()
     ]
     stages: list[tuple[object, ...]] = [
@@ -72,6 +73,13 @@ def graph_page() -> str:
 
 def _names(names: list[str] | tuple[str, ...]) -> str:
     return ", ".join(f"`{name}`" for name in names if name)
+
+
+def _reads(names: list[str]) -> str:
+    """With `scores/*` for many steps of one kind."""
+    kinds = Counter(name.split("/")[0] for name in names if "/" in name)
+    many = {kind for kind, count in kinds.items() if count > 3}
+    return _names(list(dict.fromkeys(f"{kind}/*" if (kind := name.split("/")[0]) in many else name for name in names)))
 
 
 def _outputs(name: str, settings: Settings) -> str:

@@ -13,10 +13,11 @@ from reference_pages.docstrings import escaped, meanings, split_docstring, table
 INTRODUCTION = """\
 # Recipes
 
-A recipe is a complete, frozen configuration with a name. A run uses one recipe, which `LARP_RECIPE` names. `larp recipes`
-lists them. To change a value, write a recipe of your own: [Change a recipe](../how-to/recipes.md) shows how.
+A recipe is a complete, frozen configuration with a name. A run uses one recipe, which `LARP_RECIPE` names. The command
+`larp recipes` lists them. To change a value, write a recipe of your own: see
+[Change a recipe](../how-to/recipes.md).
 
-A changed value makes again whatever depends on it, and nothing else.
+If you change a value, whatever depends on it is made again, and nothing else.
 """
 
 SECTIONS = """\

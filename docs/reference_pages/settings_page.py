@@ -43,7 +43,7 @@ def _meaning(name: str, said: dict[str, str]) -> str:
     for spec in DATASETS.values():
         if VARIABLES[spec.variable] == name:
             is_zip = ", or the zip as it comes" if spec.may_be_zip else ""
-            return f"Folder of the raw files of {spec.title}{is_zip}: {escaped(spec.expected_files)}."
+            return f"{spec.title}: the folder of the raw files{is_zip}. It holds {escaped(spec.expected_files)}."
     choices = {"recipe": RECIPES, "datasets": DATASETS, "audio_sources": AUDIO_SOURCES}
     text = escaped(said.get(name, ""))
     if name in choices:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 from larp_core.config.settings import Settings
 from larp_core.graph.encoders import EMBEDDINGS, SENSITIVITY, TRAINING
 from larp_core.graph.evaluation import EVALUATION
@@ -16,7 +18,9 @@ STEPS = {step.name: step for step in (*INGEST, *TRAINING, *EMBEDDINGS, *EVALUATI
 def step_named(name: str) -> Step:
     """Raises UserError where there is no such step."""
     if name not in STEPS:
-        raise UserError(f"unknown step '{name}'; choose from {', '.join(STEPS)}")
+        near = difflib.get_close_matches(name, STEPS, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise UserError(f"unknown step '{name}'; {hint}`larp steps` lists them")
     return STEPS[name]
 
 

@@ -14,10 +14,8 @@ from transformers.models.clap.modeling_clap import ClapAudioModel
 
 from larp_core.audio.mels.log_mel import NUM_FRAMES, NUM_MELS
 from larp_core.config import AudioTowerConfig
-from larp_core.model.clip_chunks import use_chunks
 from larp_core.model.cnn14 import Cnn14, Cnn14Config
 from larp_core.model.mel_norm import MelNorm
-from larp_core.model.window_attention import use_window_attention
 
 TowerConfig = ClapAudioConfig | ASTConfig | Cnn14Config
 CONFIGS: dict[str, Any] = {config.model_type: config for config in (ClapAudioConfig, ASTConfig, Cnn14Config)}
@@ -92,10 +90,8 @@ def build_tower(config: TowerConfig, train_mel_norm: bool) -> nn.Module:
     if isinstance(config, ASTConfig):
         return AstTower(config)
     tower = ClapAudioModel(config)
-    encoder: Any = tower.audio_encoder
-    use_chunks(encoder)
-    use_window_attention(encoder)
     if train_mel_norm:
+        encoder: Any = tower.audio_encoder
         encoder.batch_norm = MelNorm(config.num_mel_bins, encoder.spec_size * encoder.freq_ratio)
     return tower
 

@@ -19,7 +19,6 @@ from transformers.utils import ModelOutput
 
 from larp_core.model.audio_towers import build_tower, mel_norm_of
 from larp_core.model.configuration_larp import LarpConfig
-from larp_core.model.cpu_linear import use_cpu_linear
 from larp_core.model.fusion import SelfAttentionFusion
 from larp_core.model.lexical import LexicalBag
 from larp_core.runtime.errors import UserError
@@ -61,8 +60,6 @@ class LarpModel(PreTrainedModel):
         self.text_norm = _norm(config.norm, config.text_config.hidden_size)
         self.audio_projection = nn.Linear(config.audio_width, config.projection_dim)
         self.text_projection = nn.Linear(config.text_config.hidden_size, config.projection_dim)
-        for part in (self.audio_model, self.text_model, self.audio_projection, self.text_projection):
-            use_cpu_linear(part)
         self.playlist_fusion = SelfAttentionFusion(config.projection_dim)
         self.lexical: LexicalBag | None = None
         if config.lexical:

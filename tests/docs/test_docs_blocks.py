@@ -7,7 +7,9 @@ One test, so that the small dataset is made once however the tests are shared ou
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import polars as pl
@@ -16,6 +18,9 @@ from data_dictionary import documented_columns, undocumented
 from doc_blocks import RUNNABLE, blocks_of, pages
 from page_runner import PageRunner
 from places import ROOT
+
+from larp_core.cli.main import parser
+from larp_core.graph.registry import STEPS
 
 NOTEBOOK = ROOT / "docs" / "how-to" / "notebook.md"
 LANGUAGES = {*RUNNABLE, "text", "csv", "yaml", ""}
@@ -69,8 +74,15 @@ def test_every_block_has_a_language_that_is_known(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
-def test_what_is_not_run_would_be_no_mistake_of_ours(page: Path) -> None:
-    """A block that isn't run is at least Python, or has commands that there are."""
-    for block in blocks_of(page):
-        if block.reason and block.language == "python":
+def test_what_is_not_run_is_no_nonsense(page: Path) -> None:
+    """A block that isn't run can be parsed at least, and `larp` knows its commands, options and steps."""
+    for block in (block for block in blocks_of(page) if block.reason):
+        if block.language == "python":
             compile(block.code, block.name, "exec")
+            continue
+        subprocess.run(["bash", "-n", "-c", block.code], check=True)
+        for line in block.code.splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["larp"]:
+                options = vars(parser().parse_args(words[1:]))
+                assert set(options.get("steps", [])) <= set(STEPS), block.name

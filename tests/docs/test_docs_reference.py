@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+from doc_blocks import pages
 from places import ROOT
 from reference_pages.api_page import api_page
 from reference_pages.command_line_page import command_line_page
@@ -26,6 +28,7 @@ from larp_core.graph.registry import STEPS
 
 MOST_CHARACTERS = 12_000
 MOST_PICTURE_BYTES = 300_000
+NAMED_FILE = re.compile(r"`((?:larp_core|assets|pipeline|tests|benchmarks|docs)/[^`\s]+)`")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 
 
@@ -37,6 +40,34 @@ def test_the_readme_fits_in_two_minutes() -> None:
 def test_links_within_the_repository_lead_somewhere(page: str) -> None:
     links = LINK.findall((ROOT / page).read_text(encoding="utf-8"))
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_files_that_the_pages_name_are_there() -> None:
+    placeholders = ("<", "*")
+    for page in pages():
+        named = NAMED_FILE.findall(page.read_text(encoding="utf-8"))
+        files = [name for name in named if not any(sign in name for sign in placeholders)]
+        assert [name for name in files if not (ROOT / name).exists()] == [], page
+
+
+def test_the_architecture_has_the_rooms_in_their_order() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    [layers] = [contract["layers"] for contract in contracts if contract.get("containers") == ["larp_core"]]
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    places = [page.find(f"\n{layer}  ") for layer in layers if layer != "__main__"]
+    assert -1 not in places and places == sorted(places)
+
+
+def test_the_change_log_names_modules_that_are_there() -> None:
+    """The first module of each row's last cell; what follows it in the row is beside it."""
+    rows = [line for line in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines() if "| `larp_core" in line]
+    assert len(rows) > 20
+    for row in rows:
+        for module in re.findall(r"`(larp_core[.][\w.]+)`", row.split(" | ")[1]):
+            path = ROOT / module.replace(".", "/")
+            assert path.with_suffix(".py").exists() or path.is_dir(), module
 
 
 def test_pictures_are_small_pngs_and_all_are_shown() -> None:
@@ -73,8 +104,9 @@ def test_every_step_stage_and_encoder_is_named() -> None:
         assert f"| `{name}` |" in page
 
 
-def test_every_file_is_named() -> None:
+def test_every_file_is_named_and_told() -> None:
     page = paths_tables()
+    assert [line for line in page.splitlines() if line.endswith("|  |")] == []
     for paths in (DatasetPaths, SharedPaths):
         for name in (name for name in vars(paths) if not name.startswith("_")):
             assert f"| `{name}" in page, name

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from larp_core.config import IngestConfig
-from larp_core.data.readers.lfm_plays import ID, FirstPlays
-from larp_core.data.readers.lfm_sieve import (
+from larp_core.data.readers.lfm_plays import (
+    ID,
     NOT_CHOSEN,
     REPEATED,
     TOO_EARLY,
     UNREADABLE_ID,
     UNREADABLE_TIME,
+    FirstPlays,
     Sieve,
     Users,
 )

@@ -15,8 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from larp_core.data.readers.lfm_lines import HEADER, NO_ALBUM, NUM_USERS, Bytes, read_line
-from larp_core.data.readers.lfm_plays import ID, FirstPlays
-from larp_core.data.readers.lfm_sieve import NOT_CHOSEN, TOO_EARLY, Sieve
+from larp_core.data.readers.lfm_plays import ID, NOT_CHOSEN, TOO_EARLY, FirstPlays, Sieve
 
 SLOTS = 1 << 18
 """Of the table, a power of two. Small, so that it stays in the cache; few users have more tracks than half of it."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -17,6 +15,7 @@ import polars as pl
 
 from larp_core.data.readers.bytes_of_files import CarefulSource, DamagedError, ParallelSource, PlainSource, Source
 from larp_core.data.readers.rejects import Rejects
+from larp_core.runtime.ahead import made_ahead
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.progress import Progress
 
@@ -183,14 +182,11 @@ def _line_blocks(source: Source, chunk_bytes: int) -> Iterator[memoryview]:
 
 def _ahead(blocks: Iterator[memoryview]) -> Generator[memoryview]:
     """The blocks, fetched in a thread of its own, so that the decoder goes on while a block is parsed."""
-    fetcher = ThreadPoolExecutor(1)
-    try:
-        coming = deque(fetcher.submit(next, blocks, None) for _ in range(BLOCKS_AHEAD))
-        while (block := coming.popleft().result()) is not None:
-            coming.append(fetcher.submit(next, blocks, None))
+    with contextlib.closing(made_ahead(itertools.repeat(None), lambda _: next(blocks, None), BLOCKS_AHEAD)) as fetched:
+        for _, block in fetched:
+            if block is None:
+                return
             yield block
-    finally:
-        fetcher.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager

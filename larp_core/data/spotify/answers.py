@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,14 +15,14 @@ from typing import Any
 
 from filelock import FileLock
 
-from larp_core.runtime.errors import UserError
-from larp_core.runtime.files import make_folder
+from larp_core.runtime.sqlite import open_database, telling
 
 FOUND, NOT_FOUND, ERROR = "ok", "not_found", "error"
 """Statuses, named as the ledger's are."""
 
 MAX_ATTEMPTS_ON_ERROR = 5
 MAX_NAMES_IN_A_QUERY = 500
+REMEDY = "free some space, or delete the file, which makes Spotify be asked anew"
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS tracks
@@ -41,10 +40,8 @@ class SpotifyAnswers:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        make_folder(path.parent)
-        with self._told():
-            self._database = sqlite3.connect(path, timeout=60.0)
-            self._database.executescript(SCHEMA)
+        with telling(path, REMEDY):
+            self._database = open_database(path, SCHEMA)
 
     def __enter__(self) -> SpotifyAnswers:
         return self
@@ -59,7 +56,7 @@ class SpotifyAnswers:
             query = (
                 f"SELECT track_uri FROM tracks WHERE track_uri IN ({_marks(some)}) AND (status != ? OR attempts >= ?)"
             )
-            with self._told():
+            with telling(self.path, REMEDY):
                 known.update(uri for (uri,) in self._database.execute(query, (*some, ERROR, MAX_ATTEMPTS_ON_ERROR)))
         return known
 
@@ -68,13 +65,13 @@ class SpotifyAnswers:
         found: dict[str, dict[str, Any]] = {}
         for some in _parts(track_uris):
             query = f"SELECT track_uri, fields FROM tracks WHERE status = ? AND track_uri IN ({_marks(some)})"
-            with self._told():
+            with telling(self.path, REMEDY):
                 found |= {uri: json.loads(fields) for uri, fields in self._database.execute(query, (FOUND, *some))}
         return found
 
     def counts(self) -> dict[str, int]:
         """Number of tracks by status."""
-        with self._told():
+        with telling(self.path, REMEDY):
             return dict(self._database.execute("SELECT status, count(*) FROM tracks GROUP BY status"))
 
     def record(self, bodies: Mapping[str, dict[str, Any] | None]) -> None:
@@ -98,7 +95,7 @@ class SpotifyAnswers:
         )
 
     def refuses_batches(self, app: str) -> bool:
-        with self._told():
+        with telling(self.path, REMEDY):
             return bool(self._database.execute("SELECT 1 FROM apps WHERE app = ?", (app,)).fetchone())
 
     def remember_refused_batches(self, app: str) -> None:
@@ -111,17 +108,8 @@ class SpotifyAnswers:
             yield
 
     def _write(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
-        with self._told(), self._database:
+        with telling(self.path, REMEDY), self._database:
             self._database.executemany(statement, rows)
-
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise UserError(
-                f"{self.path}: {error}; free some space, or delete the file, which makes Spotify be asked anew"
-            ) from None
 
 
 def _parts(track_uris: Sequence[str]) -> Iterator[Sequence[str]]:

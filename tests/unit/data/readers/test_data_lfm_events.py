@@ -225,5 +225,5 @@ def test_a_lookup_file_with_bad_ids_loses_only_those_rows(tmp_path):
 
 def test_a_since_that_is_no_date_is_refused(tmp_path):
     write_lfm(tmp_path, [(1, 1, 1, "2020-01-01 00:00:00")], [(1, "A", "x")])
-    with pytest.raises(UserError, match=r"ingest\.lfm_since 'soon' is not a date; write it 2020-01-31"):
+    with pytest.raises(UserError, match=r"ingest\.lfm_since is 'soon'; it is not a date; write it 2020-01-31"):
         read(tmp_path, PartStore(tmp_path / "parts", ""), IngestConfig(lfm_since="soon"))

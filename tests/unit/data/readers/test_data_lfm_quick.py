@@ -13,9 +13,8 @@ from test_data_lfm_events import EPOCH, LINES, QUIET, naive, write_events
 
 from larp_core.config import IngestConfig
 from larp_core.data.readers import lfm_events, lfm_plays, lfm_quick, tsv
-from larp_core.data.readers.lfm_plays import FirstPlays
+from larp_core.data.readers.lfm_plays import FirstPlays, Sieve
 from larp_core.data.readers.lfm_quick import QuickPlays
-from larp_core.data.readers.lfm_sieve import Sieve
 from larp_core.data.readers.rejects import Rejects
 
 SLOTS = st.sampled_from([2, 4, 64])
