@@ -35,7 +35,8 @@ class IngestConfig(Section, section="ingest"):
     def check(self) -> None:
         """Raises UserError where `lfm_since` is no date."""
         try:
-            datetime.date.fromisoformat(self.lfm_since or "2020-01-31")
+            if self.lfm_since is not None:
+                datetime.date.fromisoformat(self.lfm_since)
         except ValueError:
             self.refuse("it is not a date; write it 2020-01-31", "lfm_since")
 

@@ -20,19 +20,27 @@ from larp_core.config.settings import VARIABLES, VECTOR_SUFFIXES, Settings, sett
 from larp_core.runtime.errors import UserError
 
 
+def _absolute(path: Path) -> Path:
+    """Raises ValueError for a `~` of somebody who has no home."""
+    try:
+        return path.expanduser().resolve()
+    except RuntimeError as error:
+        raise ValueError(str(error).rstrip(".").lower()) from None
+
+
 def _path_or_name(value: str) -> str:
     """An absolute path where the value looks like one (`/`, `.` or `~` first, or vectors' suffix, or is there), else
     the hub name that it is."""
-    path = Path(value).expanduser()
+    path = Path(value)
     looks_like_a_path = value[0] in "/.~" or path.suffix in VECTOR_SUFFIXES or path.exists()
-    return str(path.resolve()) if looks_like_a_path else value
+    return str(_absolute(path)) if looks_like_a_path else value
 
 
 def _names(value: str) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(word.strip() for word in value.split(",")) if name)
 
 
-Place = Annotated[Path, AfterValidator(lambda path: path.expanduser().resolve())]
+Place = Annotated[Path, AfterValidator(_absolute)]
 TYPES: dict[str, Any] = {
     "place": Place,
     "folder": Place,
@@ -76,7 +84,10 @@ def read(environment: Mapping[str, str], options: Mapping[str, str | None]) -> d
 
     Raises:
         UserError: a word that means nothing for its setting.
+        TypeError: an option that is no setting.
     """
+    if unknown := options.keys() - set(VARIABLES.values()):
+        raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
     source = EnvSettingsSource(Words)
     source.env_vars = environment
     found = {VARIABLES.get(name, name): word for name, word in source().items()}
@@ -90,13 +101,14 @@ def read(environment: Mapping[str, str], options: Mapping[str, str | None]) -> d
 def _told(error: ValidationError) -> UserError:
     """The first fault, as one line."""
     fault = error.errors()[0]
-    if isinstance(own := fault.get("ctx", {}).get("error"), UserError):
+    own = fault.get("ctx", {}).get("error")
+    if isinstance(own, UserError):
         return own
     name, value = str(fault["loc"][0]), fault["input"]
-    variable = VARIABLES[name] if name in VARIABLES else next(v for v, n in VARIABLES.items() if n == name)
+    variable = next(variable for variable, setting in VARIABLES.items() if name in (variable, setting))
     if fault["type"].startswith("bool"):
         return UserError(f"{variable}: '{value}' is neither on nor off; make it 1 or 0")
-    return UserError(f"{variable}: '{value}': {fault['msg'].lower()}; correct it, or unset {variable}")
+    return UserError(f"{variable}: '{value}': {own or fault['msg'].lower()}; correct it, or unset {variable}")
 
 
 def check_is_there(settings: Settings) -> None:

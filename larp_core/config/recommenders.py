@@ -34,7 +34,7 @@ class WmfConfig(Section, section="recommenders.wmf"):
 
     solver: Literal["als", "sgd"] = "sgd"
     width: Width = 64
-    epochs: Count = 30
+    epochs: CountOrZero = 30
     observed_weight: Annotated[float, Within(0, 1e6, above=True)] = 10.0
     l2: Weight = 0.1
     learning_rate: Weight = 0.005

@@ -19,11 +19,11 @@ import torch
 
 from larp_core.config import TrainingConfig
 from larp_core.losses.weighted import weighted_mean
+from larp_core.runtime.ahead import made_ahead
 from larp_core.runtime.progress import bar
 from larp_core.training import distributed
 from larp_core.training.faults import check_losses, is_out_of_memory, telling_what_fits
 from larp_core.training.objective import Objective
-from larp_core.training.prefetch import prefetched
 from larp_core.training.records import EpochRecord, TrainingResult
 from larp_core.training.run import Run, start_run
 from larp_core.training.sampler import Draw, Sampler
@@ -31,6 +31,9 @@ from larp_core.training.signals import Stop, noted_signals
 from larp_core.training.state import StateFolder
 from larp_core.training.track_data import TrackBatch, TrackData
 from larp_core.training.watch import Watch
+
+AHEAD = 2
+"""Batches whose mels are read and converted by a thread while the towers work on one."""
 
 logger = logging.getLogger(__name__)
 
@@ -126,8 +129,8 @@ class _Trainer:
         progress = self.run.progress
         self.run.objective.train()
         data = self.data.with_drawn_clips(self.config.seed, progress.epoch)
-        drawn = prefetched(
-            self.sampler.epoch(progress.epoch, progress.draws), functools.partial(self._inputs, data=data)
+        drawn = made_ahead(
+            self.sampler.epoch(progress.epoch, progress.draws), functools.partial(self._inputs, data=data), AHEAD
         )
         shown = bar(
             self.sampler.steps_per_epoch,

@@ -6,6 +6,7 @@ wait that doubles each time, until it is got, final, or left to the next run.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import shutil
@@ -58,7 +59,7 @@ def acquire_audio(settings: Settings, dataset: str) -> Report:
     ledger.keep_only({track.track_uri: track.track_id for track in tracks})
     incoming = make_folder(settings.shared.audio) / INCOMING / dataset
     shutil.rmtree(incoming, ignore_errors=True)
-    with configured_sources(settings, dataset, tracks) as sources:
+    with contextlib.closing(ledger), configured_sources(settings, dataset, tracks) as sources:
         if bad_rows := [row for source in sources for row in source.bad_rows]:
             logger.warning("%d rows of your tables can't be used, the first: %s", len(bad_rows), bad_rows[0])
         requests = _unsettled(_shuffled(tracks, dataset), sources, ledger, settings)

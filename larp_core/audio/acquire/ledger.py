@@ -8,26 +8,26 @@ these. `duration_seconds` is measured by decoding. `tolerance_seconds` is how fa
 from names may be from the catalogue's, which may become known later; null for other files.
 Between runs a track is known by its uri: ids belong to one reading of the playlists.
 
-While a run fills it, each row is also appended to a journal beside it, so that a run killed at any moment forgets no
-row; the next run reads the journal first.
+While a run fills it, each row is also written to a journal beside it, `ledger.journal.sqlite`, so that a run killed at
+any moment forgets no row; the next run reads the journal first.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from larp_core.runtime.errors import UserError
-from larp_core.runtime.files import make_folder, write_parquet
+from larp_core.audio.acquire.journal import Journal, read_older_version
+from larp_core.runtime.files import write_parquet
 
 OK = "ok"
 STATUSES = (
@@ -177,27 +177,29 @@ def now() -> datetime:
 
 
 class Ledger:
-    """The ledger while it is being filled: journalled at once, saved now and then and at the end."""
+    """The ledger while it is being filled: journalled at once, saved now and then and at the end.
+
+    Raises:
+        UserError: a journal that a killed run left can't be read, see `Journal.read`, or saved.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.journal = path.with_suffix(".journal")
+        self.journal = Journal(path.with_suffix(".journal.sqlite"), NAMES)
         self.entries = read_entries(path)
         self._saved_at = time.monotonic()
-        if forgotten := _journalled(self.journal):
+        older = path.with_suffix(".journal")
+        forgotten = read_older_version(older, _unpacked) + self.journal.read(_unpacked)
+        if forgotten:
             self.entries |= {entry.track_uri: entry for entry in forgotten}
             self.save()
+        if older.exists():
+            older.unlink()
 
     def record(self, entry: Entry) -> None:
+        """Puts a row in the place of the track's former one. Raises UserError where it can't be written."""
         self.entries[entry.track_uri] = entry
-        make_folder(self.journal.parent)
-        try:
-            with self.journal.open("a", encoding="utf-8") as handle:
-                handle.write(json.dumps(asdict(entry), default=datetime.isoformat) + "\n")
-        except OSError as error:
-            raise UserError(
-                f"cannot write {self.journal}: {error.strerror}; free some space or set LARP_DATA to another disk"
-            ) from None
+        self.journal.append(_packed(entry))
         if time.monotonic() - self._saved_at > SAVE_EVERY_SECONDS:
             self.save()
 
@@ -214,21 +216,22 @@ class Ledger:
         entries = sorted(self.entries.values(), key=lambda entry: entry.track_id)
         frame = pl.DataFrame({name: [getattr(entry, name) for entry in entries] for name in SCHEMA}, schema=SCHEMA)
         write_parquet(frame, self.path)
-        self.journal.unlink(missing_ok=True)
+        self.journal.remove()
         self._saved_at = time.monotonic()
         return frame
 
+    def close(self) -> None:
+        """Lets go of the journal, so that another ledger of this process may read it; what it holds stays."""
+        self.journal.close()
 
-def _journalled(journal: Path) -> list[Entry]:
-    """Rows that no saved ledger holds yet; a line that a killed run left half-written ends the list."""
-    entries: list[Entry] = []
-    if not journal.exists():
-        return entries
-    for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            break
-        asked_at = row["last_attempt_at"]
-        entries.append(Entry(**row | {"last_attempt_at": datetime.fromisoformat(asked_at) if asked_at else None}))
-    return entries
+
+def _packed(entry: Entry) -> list[Any]:
+    """A row of the journal, whose times are text."""
+    values = [getattr(entry, name) for name in NAMES]
+    return [value.isoformat() if isinstance(value, datetime) else value for value in values]
+
+
+def _unpacked(row: dict[str, Any]) -> Entry:
+    """Raises TypeError or ValueError where the row is none of a ledger."""
+    asked_at = row.get("last_attempt_at")
+    return Entry(**row | {"last_attempt_at": datetime.fromisoformat(asked_at) if asked_at else None})

@@ -6,10 +6,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+import contextlib
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +20,7 @@ from larp_core.audio.mels.log_mel import NUM_FRAMES, NUM_MELS, NUM_SAMPLES, log_
 from larp_core.audio.mels.store import MelStore
 from larp_core.audio.pictures import save_spectrograms
 from larp_core.config.paths import DatasetPaths
+from larp_core.runtime.ahead import made_ahead
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import atomic_path, write_parquet
 from larp_core.runtime.freed_memory import keep_freed_memory
@@ -77,16 +76,17 @@ def load_mels(paths: DatasetPaths) -> np.ndarray:
 def _fill(store: MelStore, clips: pl.DataFrame, paths: DatasetPaths) -> int:
     """Computes the rows that the store has not got, and finishes it; how many they were."""
     todo = np.flatnonzero(~store.done)
-    with Progress(len(clips), "clip", f"{paths.dataset}/mels") as progress:
+    batches = _batches(paths.root, clips["path"], todo)
+    with Progress(len(clips), "clip", f"{paths.dataset}/mels") as progress, contextlib.closing(batches):
         progress.found(len(clips) - len(todo))
-        for rows, batch in _batches(paths.root, clips["path"], todo):
+        for rows, batch in batches:
             store.write(rows, batch)
             progress.add(len(rows))
     store.finish()
     return len(todo)
 
 
-def _batches(root: Path, names: pl.Series, todo: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _batches(root: Path, names: pl.Series, todo: np.ndarray) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
     """`(rows [B], their mels [B, 1001, 64])` in order, a few batches being worked on at a time."""
 
     def mels_of(rows: np.ndarray) -> np.ndarray:
@@ -96,13 +96,8 @@ def _batches(root: Path, names: pl.Series, todo: np.ndarray) -> Iterator[tuple[n
         return mels
 
     num_threads = num_cores()
-    with ThreadPoolExecutor(num_threads) as pool:
-        waiting = (todo[first : first + BATCH_SIZE] for first in range(0, len(todo), BATCH_SIZE))
-        in_work = deque((rows, pool.submit(mels_of, rows)) for rows in islice(waiting, AHEAD * num_threads))
-        while in_work:
-            rows, batch = in_work.popleft()
-            yield rows, batch.result()
-            in_work += ((following, pool.submit(mels_of, following)) for following in islice(waiting, 1))
+    batches = (todo[first : first + BATCH_SIZE] for first in range(0, len(todo), BATCH_SIZE))
+    return made_ahead(batches, mels_of, AHEAD * num_threads, num_threads)
 
 
 def _read_checked(file: Path) -> np.ndarray:

@@ -120,7 +120,7 @@ def test_the_graph_waits_for_clips_only_where_a_caption_tells_of_sound():
         settings = Settings(Path("data"), recipe, ("mpd",), mpd_dir=Path("mpd"))
         return step_named("captions").upstream(settings)
 
-    assert upstream(PAPER) == upstream(RELEASED) == upstream("{unbalanced") == ["metadata"]
+    assert upstream(PAPER) == upstream(RELEASED) == ["metadata"]
     assert upstream("{track}, {tempo} beats per minute") == ["metadata", "clips"]
 
 

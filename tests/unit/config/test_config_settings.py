@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,29 @@ def test_a_dataset_is_its_spec_and_what_that_names() -> None:
         assert (dataset in DEMO_DATASETS) == (spec.demo_folder is not None)
         for recipe in RECIPES.values():
             assert recipe.split.policy_for(dataset) in POLICIES, (recipe.name, dataset)
+
+
+ONE_MORE = """
+import dataclasses, sys
+from larp_core.config import datasets
+new = dataclasses.replace(datasets.DATASETS["mpd"], name="new", variable="LARP_NEW_DIR", split_policy="artist_cold")
+datasets.DATASETS["new"] = new
+from larp_core.cli.main import parser
+from larp_core.config.recipes import RECIPES
+from larp_core.config.settings import FOLDER_VARIABLES, VARIABLES, Settings, settings_from
+settings = settings_from({"LARP_DATA": sys.argv[1] + "/data", "LARP_NEW_DIR": sys.argv[1]})
+assert VARIABLES["LARP_NEW_DIR"] == "new_dir" and "LARP_NEW_DIR" in FOLDER_VARIABLES
+assert settings.datasets == ("new",) and str(settings.new_dir) == sys.argv[1] == str(settings.raw_folder("new"))
+assert Settings(settings.data_dir, settings.recipe, ("new",), new_dir=settings.new_dir) == settings
+assert dataclasses.replace(settings, new_dir=None, datasets=("mpd",)).is_demo
+assert parser().parse_args(["run", "mels", "--new-dir", "x"]).new_dir == "x"
+assert [RECIPES[name].split.policy_for("new") for name in ("demo", "paper")] == ["artist_cold", "paper"]
+"""
+
+
+def test_a_spec_is_all_that_a_dataset_needs_here(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", ONE_MORE, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_nothing_configured_is_the_demo_world_of_two_datasets(tmp_path):
@@ -114,6 +139,31 @@ def test_spotify_is_off_unless_turned_on(tmp_path, word, expected):
 def test_a_switch_is_on_or_off(tmp_path):
     with pytest.raises(UserError, match="LARP_SPOTIFY: 'perhaps' is neither on nor off; make it 1 or 0"):
         settings_from({"LARP_DATA": str(tmp_path), "LARP_SPOTIFY": "perhaps"})
+
+
+def test_an_option_wins_over_its_variable_and_may_empty_it(tmp_path):
+    environment = {"LARP_DATA": str(tmp_path), "LARP_AUDIO_DIR": str(tmp_path), "LARP_RECIPE": "demo"}
+    settings = settings_from(environment, recipe="smoke", audio_dir="")
+    assert (settings.recipe.name, settings.audio_dir, settings.data_dir) == ("smoke", None, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"recipe": "none"}, "LARP_RECIPE: unknown recipe 'none'; choose from demo"),
+        (
+            {"audio_dir": "~no-such-user/x"},
+            "LARP_AUDIO_DIR: '~no-such-user/x': .*home.*; correct it, or unset LARP_AUDIO_DIR",
+        ),
+        ({"datasets": " , "}, "LARP_DATASETS is empty; name at least one of mpd"),
+    ],
+)
+def test_words_that_mean_nothing_are_refused_in_one_line(tmp_path, options, message):
+    with pytest.raises(UserError, match=message) as caught:
+        make_settings(data_dir=str(tmp_path), **options)
+    assert len(str(caught.value).splitlines()) == 1
+    with pytest.raises(TypeError, match="no such setting: recepy"):
+        make_settings(recepy="demo")
 
 
 def test_credentials_show_in_no_print():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from larp_core.audio.acquire.ledger import (
     STATUSES,
     Entry,
     Ledger,
-    _journalled,
     has_audio_to_get,
     lost,
     read_entries,
@@ -90,29 +88,6 @@ def test_tracks_are_known_by_their_uri_and_take_their_present_ids(tmp_path: Path
 def test_an_unknown_status_is_a_mistake_of_the_code() -> None:
     with pytest.raises(ValueError, match="unknown status 'fine'"):
         Entry(1, "x", "fine", "yt-dlp")
-
-
-def test_each_row_is_journalled_at_once(tmp_path: Path) -> None:
-    """As a run leaves it that is killed before it saves, in the middle of a line."""
-    saved = Ledger(tmp_path / "ledger.parquet")
-    saved.record(Entry(1, "x", "error", "urls", attempts=1, last_attempt_at=NOON))
-    saved.save()
-    assert not saved.journal.exists()
-    rows = [
-        Entry(1, "x", "ok", "urls", "audio/x.mp3", "00", 52.5, "libsndfile", 2, NOON, refusals="youtube=removed"),
-        Entry(2, "\ud800 \u2028\n", "not_found", "urls", detail="Ünïcode"),
-    ]
-    for row in rows:
-        saved.record(row)
-    with saved.journal.open("a") as handle:
-        handle.write('{"track_id": 3, "track_u')
-    assert _journalled(saved.journal) == rows
-    saved.journal.write_text(saved.journal.read_text().replace("\\ud800", "y"))  # Parquet holds no half of a pair
-    after = Ledger(tmp_path / "ledger.parquet")
-    assert list(after.entries.values()) == [rows[0], replace(rows[1], track_uri="y \u2028\n")]
-    assert read_entries(after.path) == after.entries
-    assert not after.journal.exists()
-    assert after.entries["x"].refusal_of == {"youtube": "removed"}
 
 
 def test_a_ledger_of_an_older_version_is_read(tmp_path: Path) -> None:

@@ -130,5 +130,5 @@ def test_each_clip_has_its_row_of_the_mels(built: tuple[Job, Report, Report]) ->
 
 
 def test_no_clip_at_all_is_refused(built: tuple[Job, Report, Report]) -> None:
-    with pytest.raises(UserError, match=r"clip.clips_per_track is 0; set it to 1 or more"):
+    with pytest.raises(UserError, match=r"clip.clips_per_track is 0; it must be a whole number from 1"):
         with_clips(built[0], 0).work()
