@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from larp_core.config.datasets import DATASETS, DatasetSpec
     from larp_core.config.encoders import CATALOGUE, Encoder
+    from larp_core.config.environment import make_settings, settings_from
     from larp_core.config.paths import DatasetPaths
     from larp_core.config.recipes import RECIPES, Recipe, recipe_named
-    from larp_core.config.settings import Settings, make_settings, settings_from
+    from larp_core.config.settings import Settings
     from larp_core.config.stages import STAGES, Stage
     from larp_core.finished import FinishedDataset
     from larp_core.model import LarpConfig, LarpModel, LarpProcessor
@@ -40,9 +41,9 @@ _PLACES = {
     "Settings": "config.settings",
     "Stage": "config.stages",
     "UserError": "runtime.errors",
-    "make_settings": "config.settings",
+    "make_settings": "config.environment",
     "recipe_named": "config.recipes",
-    "settings_from": "config.settings",
+    "settings_from": "config.environment",
 }
 
 __all__ = [

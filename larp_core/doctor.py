@@ -16,7 +16,8 @@ import polars as pl
 
 from larp_core.audio.acquire.pairs import BadRow
 from larp_core.config.datasets import DATASETS
-from larp_core.config.settings import AUDIO_SOURCES, VARIABLES, Settings, spotify_credentials
+from larp_core.config.environment import spotify_credentials
+from larp_core.config.settings import AUDIO_SOURCES, VARIABLES, Settings
 from larp_core.runtime.errors import UserError
 
 OLD_COOKIES_DAYS = 30

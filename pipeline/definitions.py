@@ -7,7 +7,8 @@ from typing import Any
 import dagster as dg
 
 from assets import benchmark, checks, ingest, sensitivity, training
-from larp_core.config.settings import Settings, settings_from
+from larp_core.config.environment import settings_from
+from larp_core.config.settings import Settings
 from larp_core.graph.registry import jobs_of
 from larp_core.runtime.errors import UserError
 from pipeline.console import one_line_console

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from larp_core.config.datasets import DATASETS
 from larp_core.config.encoders import CATALOGUE
-from larp_core.config.settings import Settings, make_settings
+from larp_core.config.environment import make_settings
+from larp_core.config.settings import Settings
 from larp_core.config.stages import STAGES
 from larp_core.graph.job import Job
 from larp_core.graph.registry import STEPS

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from larp_core.config.datasets import DATASETS
+from larp_core.config.environment import make_settings
 from larp_core.config.recipes import RECIPES
-from larp_core.config.settings import AUDIO_SOURCES, VARIABLES, Settings, make_settings
+from larp_core.config.settings import AUDIO_SOURCES, VARIABLES, Settings
 from reference_pages.docstrings import escaped, meanings, table
 
 INTRODUCTION = """\

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from larp_core.config.datasets import DATASETS
-from larp_core.config.settings import VARIABLES, Settings, settings_from
+from larp_core.config.environment import settings_from
+from larp_core.config.settings import VARIABLES, Settings
 from larp_core.runtime.errors import UserError
 
 

@@ -6,18 +6,20 @@ it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, create_model
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from larp_core.config.datasets import DATASETS
-from larp_core.config.recipes import recipe_named
+from larp_core.config.datasets import DATASETS, DEMO_DATASETS
+from larp_core.config.recipes import DEMO, recipe_named
 from larp_core.config.settings import VARIABLES, VECTOR_SUFFIXES, Settings, setting_of
 from larp_core.runtime.errors import UserError
+from larp_core.runtime.files import make_folder
 
 
 def _absolute(path: Path) -> Path:
@@ -68,7 +70,7 @@ class _Words(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is handed in alone: `read` is told which environment counts."""
+        """What is handed in alone: `_read` is told which environment counts."""
         return (init_settings,)
 
 
@@ -79,7 +81,42 @@ _FIELDS: dict[str, Any] = {
 Words = create_model("Words", __base__=_Words, **_FIELDS)
 
 
-def read(environment: Mapping[str, str], options: Mapping[str, str | None]) -> dict[str, Any]:
+def make_settings(**options: str | None) -> Settings:
+    """Settings from plain strings by the name of the setting, as the command line gives them; empty strings count as
+    absent. Without any it is the demo world by the recipe `demo` in the folder `data`.
+
+    Raises:
+        UserError: an unknown recipe or dataset, or a dataset named without its folder.
+    """
+    return _settings({}, options)
+
+
+def _settings(environment: Mapping[str, str], options: Mapping[str, str | None]) -> Settings:
+    given = _read(environment, options)
+    configured = tuple(name for name in DATASETS if f"{name}_dir" in given)
+    unset: dict[str, Any] = {
+        "data_dir": Path("data").resolve(),
+        "recipe": DEMO,
+        "datasets": configured or DEMO_DATASETS,
+    }
+    return Settings(**unset | given)
+
+
+def settings_from(environment: Mapping[str, str] = os.environ, **options: str) -> Settings:
+    """Settings from `VARIABLES`; an option wins over its variable, and an empty variable counts as an absent one.
+
+    What can be seen to be wrong at once is said before anything is run.
+
+    Raises:
+        UserError: see `make_settings`; also a folder that isn't there, or a data folder that can't be written.
+    """
+    settings = _settings(environment, options)
+    make_folder(settings.data_dir)
+    _check_is_there(settings)
+    return settings
+
+
+def _read(environment: Mapping[str, str], options: Mapping[str, str | None]) -> dict[str, Any]:
     """Arguments of `Settings` by name; options win over variables, and what is empty counts as absent.
 
     Raises:
@@ -111,14 +148,14 @@ def _told(error: ValidationError) -> UserError:
     return UserError(f"{variable}: '{value}': {own or fault['msg'].lower()}; correct it, or unset {variable}")
 
 
-def check_is_there(settings: Settings) -> None:
+def _check_is_there(settings: Settings) -> None:
     """Raises UserError for a folder, file or weights that settings name and that are not there."""
     zips = {f"{name}_dir" for name, spec in DATASETS.items() if spec.may_be_zip}
-    for field in fields(settings):
-        setting, value = setting_of(field), getattr(settings, field.name)
+    for known in fields(settings):
+        setting, value = setting_of(known), getattr(settings, known.name)
         remedy = f"correct it, or unset {setting.variable}"
         if setting.kind == "folder" and value is not None and not value.is_dir():
-            if not (field.name in zips and value.suffix == ".zip" and value.is_file()):
+            if not (known.name in zips and value.suffix == ".zip" and value.is_file()):
                 raise UserError(f"{setting.variable}: {value} is not a folder; {remedy}")
         elif setting.kind == "file" and value is not None and not value.is_file():
             raise UserError(f"{setting.variable}: {value} is not a file; {remedy}")
@@ -132,3 +169,17 @@ def _may_be_weights(value: str, may_be_hub_name: bool) -> bool:
     path = Path(value)
     is_there = path.is_dir() or (path.suffix in VECTOR_SUFFIXES and path.is_file())
     return is_there or (may_be_hub_name and not path.is_absolute())
+
+
+@dataclass(frozen=True)
+class SpotifyCredentials:
+    """Of an app registered at Spotify. They are handed to its client alone: no file, log or command line has them."""
+
+    client_id: str = field(repr=False)
+    client_secret: str = field(repr=False)
+
+
+def spotify_credentials(environment: Mapping[str, str] = os.environ) -> SpotifyCredentials | None:
+    """From `SPOTIPY_CLIENT_ID` and `SPOTIPY_CLIENT_SECRET`; None where one is missing, or holds what none can."""
+    pair = [environment.get(f"SPOTIPY_CLIENT_{name}", "").strip() for name in ("ID", "SECRET")]
+    return SpotifyCredentials(*pair) if all(value and value.isascii() for value in pair) else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from itertools import pairwise
 from math import inf, isfinite
@@ -87,7 +87,7 @@ class Section:
         kind: Any = type(self)
         for name, hint in hints_of(kind).items():
             value = getattr(self, name)
-            if value is getattr(kind, name, None):
+            if value is getattr(kind, name, MISSING):
                 continue  # a default: tests have checked it, and every process makes every recipe
             if not fits(value, hint):
                 self.refuse(f"it must be {_words(hint)}", name)

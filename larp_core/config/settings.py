@@ -1,18 +1,15 @@
-"""Where things are and which recipe is run: the user's choices, from the environment or the command line, checked."""
+"""Where things are and which recipe is run: the user's choices, checked. `environment` beside this reads them."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, make_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from larp_core.config.datasets import DATASETS, DEMO_DATASETS
 from larp_core.config.paths import DatasetPaths, SharedPaths
-from larp_core.config.recipes import DEMO, Recipe
+from larp_core.config.recipes import Recipe
 from larp_core.runtime.errors import UserError
-from larp_core.runtime.files import make_folder
 
 VECTOR_SUFFIXES = (".parquet", ".npy")
 AUDIO_SOURCES = {"folder": "LARP_AUDIO_DIR", "urls": "LARP_AUDIO_URLS", "youtube": None}
@@ -180,56 +177,3 @@ VARIABLES = {
 
 FOLDER_VARIABLES = (*(spec.variable for spec in DATASETS.values()), "LARP_AUDIO_DIR")
 """Folders of raw files and audio, which grow while the pipeline watches them."""
-
-
-def make_settings(**options: str | None) -> Settings:
-    """Settings from plain strings by the name of the setting, as the command line gives them; empty strings count as
-    absent. Without any it is the demo world by the recipe `demo` in the folder `data`.
-
-    Raises:
-        UserError: an unknown recipe or dataset, or a dataset named without its folder.
-    """
-    return _settings({}, options)
-
-
-def _settings(environment: Mapping[str, str], options: Mapping[str, str | None]) -> Settings:
-    from larp_core.config.environment import read
-
-    given = read(environment, options)
-    configured = tuple(name for name in DATASETS if f"{name}_dir" in given)
-    unset: dict[str, Any] = {
-        "data_dir": Path("data").resolve(),
-        "recipe": DEMO,
-        "datasets": configured or DEMO_DATASETS,
-    }
-    return Settings(**unset | given)
-
-
-def settings_from(environment: Mapping[str, str] = os.environ, **options: str) -> Settings:
-    """Settings from `VARIABLES`; an option wins over its variable, and an empty variable counts as an absent one.
-
-    What can be seen to be wrong at once is said before anything is run.
-
-    Raises:
-        UserError: see `make_settings`; also a folder that isn't there, or a data folder that can't be written.
-    """
-    from larp_core.config.environment import check_is_there
-
-    settings = _settings(environment, options)
-    make_folder(settings.data_dir)
-    check_is_there(settings)
-    return settings
-
-
-@dataclass(frozen=True)
-class SpotifyCredentials:
-    """Of an app registered at Spotify. They are handed to its client alone: no file, log or command line has them."""
-
-    client_id: str = field(repr=False)
-    client_secret: str = field(repr=False)
-
-
-def spotify_credentials(environment: Mapping[str, str] = os.environ) -> SpotifyCredentials | None:
-    """From `SPOTIPY_CLIENT_ID` and `SPOTIPY_CLIENT_SECRET`; None where one is missing, or holds what none can."""
-    pair = [environment.get(f"SPOTIPY_CLIENT_{name}", "").strip() for name in ("ID", "SECRET")]
-    return SpotifyCredentials(*pair) if all(value and value.isascii() for value in pair) else None

@@ -14,8 +14,8 @@ import polars as pl
 
 from larp_core.config import SpotifyConfig
 from larp_core.config.datasets import DATASETS
+from larp_core.config.environment import SpotifyCredentials, spotify_credentials
 from larp_core.config.paths import DatasetPaths
-from larp_core.config.settings import SpotifyCredentials, spotify_credentials
 from larp_core.data.readers.chunk import TRACK_SCHEMA
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.files import write_parquet

@@ -5,7 +5,8 @@ from pathlib import Path
 import dagster as dg
 
 from assets import checks
-from larp_core.config.settings import Settings, make_settings
+from larp_core.config.environment import make_settings
+from larp_core.config.settings import Settings
 from pipeline.resources import resources_of
 
 

@@ -10,7 +10,8 @@ import pytest
 from assets import checks, launch
 from assets.factory import asset_of, assets_in_one_process
 from larp_core.cli.main import parser
-from larp_core.config.settings import VARIABLES, Settings, make_settings
+from larp_core.config.environment import make_settings
+from larp_core.config.settings import VARIABLES, Settings
 from larp_core.data.split.leaks import LeakReport
 from larp_core.graph.job import Call, Job, Step
 from larp_core.runtime.errors import UserError
@@ -165,7 +166,7 @@ from dagster_pipes import open_dagster_pipes
 from larp_core.graph import memo
 from larp_core.graph.job import Call, Job, Step
 from larp_core.runtime.report import Report
-from larp_core.config.settings import make_settings
+from larp_core.config.environment import make_settings
 behaviour, data_dir = sys.argv[1:]
 with open_dagster_pipes() as pipes:
     print("a line of the child", flush=True)
@@ -256,7 +257,7 @@ def test_every_setting_comes_back_from_the_command(tmp_path: Path) -> None:
 TOGETHER = """
 import sys
 from larp_core.graph import memo
-from larp_core.config.settings import make_settings
+from larp_core.config.environment import make_settings
 from larp_core.graph.job import Call, Job, Step
 from larp_core.runtime.report import Report
 def work(job):

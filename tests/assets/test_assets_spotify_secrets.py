@@ -17,7 +17,7 @@ from spotify_server import CLIENT_ID, CLIENT_SECRET, SpotifyServer, basic, spoti
 
 from assets.factory import asset_of
 from assets.launch import command_of
-from larp_core.config.settings import settings_from
+from larp_core.config.environment import settings_from
 from larp_core.doctor import examine
 from larp_core.graph.job import Job
 from larp_core.graph.registry import jobs_of

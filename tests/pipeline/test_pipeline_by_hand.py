@@ -13,7 +13,8 @@ from places import ROOT
 
 from larp_core.cli.options import settings_of
 from larp_core.cli.run import _name_lines, _open_pipes, _show_progress
-from larp_core.config.settings import VARIABLES, make_settings
+from larp_core.config.environment import make_settings
+from larp_core.config.settings import VARIABLES
 from larp_core.graph.registry import job_named
 
 STEP = """
@@ -22,7 +23,7 @@ import dagster as dg
 from assets import launch
 from assets.factory import asset_of
 from larp_core.graph import registry
-from larp_core.config.settings import make_settings
+from larp_core.config.environment import make_settings
 from larp_core.graph.job import Call, Job, Step
 from pipeline.resources import resources_of
 

@@ -31,7 +31,7 @@ def tells(context: dg.OpExecutionContext) -> None:
 CHILD = """
 import logging
 from larp_core.cli.run import _name_lines, _open_pipes, _show_progress
-from larp_core.config.settings import make_settings
+from larp_core.config.environment import make_settings
 from larp_core.graph.job import Job
 from larp_core.graph.registry import job_named, step_named
 job = job_named("scores/bert", makesettings_of(data_dir="data"), "mpd")

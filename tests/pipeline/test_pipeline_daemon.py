@@ -14,7 +14,7 @@ import pytest
 from places import ROOT
 
 from assets import sensitivity
-from larp_core.config.settings import make_settings
+from larp_core.config.environment import make_settings
 from larp_core.graph.registry import jobs_of
 
 BIN = Path(sys.executable).parent

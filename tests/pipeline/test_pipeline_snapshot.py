@@ -9,7 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from larp_core.config.settings import Settings, make_settings
+from larp_core.config.environment import make_settings
+from larp_core.config.settings import Settings
 from larp_core.graph.registry import jobs_of
 from pipeline.definitions import build_definitions
 

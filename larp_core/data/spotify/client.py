@@ -17,7 +17,7 @@ from spotipy.cache_handler import MemoryCacheHandler
 from spotipy.oauth2 import SpotifyClientCredentials, SpotifyOauthError
 
 from larp_core.config import SpotifyConfig
-from larp_core.config.settings import SpotifyCredentials
+from larp_core.config.environment import SpotifyCredentials
 from larp_core.runtime.errors import UserError
 from larp_core.runtime.pacing import retry_after_seconds
 

@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 
 from larp_core.__main__ import main
-from larp_core.config.settings import Settings, make_settings
+from larp_core.config.environment import make_settings
+from larp_core.config.settings import Settings
 from larp_core.data.spotify.answers import SpotifyAnswers
 from larp_core.doctor import Finding, examine
 from larp_core.runtime.pacing import Answer, Gate

@@ -6,8 +6,9 @@ import importlib
 from pathlib import Path
 
 from larp_core.config.encoders import CATALOGUE, ENCODERS, UNTRAINED
+from larp_core.config.environment import make_settings
 from larp_core.config.recipes import RECIPES
-from larp_core.config.settings import VARIABLES, Settings, make_settings
+from larp_core.config.settings import VARIABLES, Settings
 from larp_core.config.stages import STAGES
 from larp_core.encoders.embed import describe
 from larp_core.evaluation.names import BACKBONES, DISPLAY_NAMES

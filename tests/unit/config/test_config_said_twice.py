@@ -15,7 +15,7 @@ from larp_core.training.objective import TEMPERATURES
 def test_what_is_said_twice_is_the_same() -> None:
     assert tuple(POLICIES) == data.SPLIT_POLICIES
     assert weighted.LOSSES == training.WEIGHED_LOSSES and TEMPERATURES == model.LEARNED_TEMPERATURES
-    assert tuple(template.FIELDS) == caption_template.FIELDS
+    assert tuple(template.COLUMNS) == caption_template.FIELDS
     assert (log_mel.NUM_MELS, log_mel.NUM_FRAMES) == (model.NUM_MELS, training.NUM_FRAMES)
     assert log_mel.SAMPLE_RATE_HZ == audio.SAMPLE_RATE_HZ
     assert log_mel.NUM_SAMPLES == audio.CLIP_SECONDS * audio.SAMPLE_RATE_HZ

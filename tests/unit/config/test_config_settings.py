@@ -9,13 +9,9 @@ from pathlib import Path
 import pytest
 
 from larp_core.config.datasets import DATASETS, DEMO_DATASETS
+from larp_core.config.environment import make_settings, settings_from, spotify_credentials
 from larp_core.config.recipes import RECIPES
-from larp_core.config.settings import (
-    VARIABLES,
-    make_settings,
-    settings_from,
-    spotify_credentials,
-)
+from larp_core.config.settings import VARIABLES
 from larp_core.data.split.policies import POLICIES
 from larp_core.evaluation.names import dataset_title
 from larp_core.runtime.errors import UserError
@@ -39,7 +35,8 @@ new = dataclasses.replace(datasets.DATASETS["mpd"], name="new", variable="LARP_N
 datasets.DATASETS["new"] = new
 from larp_core.cli.main import parser
 from larp_core.config.recipes import RECIPES
-from larp_core.config.settings import FOLDER_VARIABLES, VARIABLES, Settings, settings_from
+from larp_core.config.environment import settings_from
+from larp_core.config.settings import FOLDER_VARIABLES, VARIABLES, Settings
 settings = settings_from({"LARP_DATA": sys.argv[1] + "/data", "LARP_NEW_DIR": sys.argv[1]})
 assert VARIABLES["LARP_NEW_DIR"] == "new_dir" and "LARP_NEW_DIR" in FOLDER_VARIABLES
 assert settings.datasets == ("new",) and str(settings.new_dir) == sys.argv[1] == str(settings.raw_folder("new"))

@@ -14,7 +14,7 @@ import pytest
 from mutagen.mp3 import MP3
 
 from larp_core.config import WorldConfig
-from larp_core.config.settings import make_settings
+from larp_core.config.environment import make_settings
 from larp_core.demo.catalogue import make_catalogue
 from larp_core.demo.formats import write_lfm2b, write_mpd
 from larp_core.demo.mp3 import duration_ms, encode_loop

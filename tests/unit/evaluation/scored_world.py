@@ -9,8 +9,9 @@ import pytest
 from benchmark_world import write_embeddings, write_missing, write_names, write_split, write_training
 
 from larp_core.config.encoders import CATALOGUE, ENCODERS
+from larp_core.config.environment import make_settings
 from larp_core.config.paths import DatasetPaths
-from larp_core.config.settings import Settings, make_settings
+from larp_core.config.settings import Settings
 from larp_core.config.stages import STAGES
 from larp_core.graph.registry import job_named
 

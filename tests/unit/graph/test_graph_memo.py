@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from larp_core.config.environment import make_settings
 from larp_core.config.recipes import RECIPES, SMOKE, recipe_named
-from larp_core.config.settings import Settings, make_settings
+from larp_core.config.settings import Settings
 from larp_core.graph import memo
 from larp_core.graph.job import Call, Job, Step
 from larp_core.graph.registry import STEPS, job_named, jobs_of, step_named

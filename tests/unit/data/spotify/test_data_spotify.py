@@ -19,7 +19,7 @@ from spotify_server import (
 )
 
 from larp_core.config import SpotifyConfig
-from larp_core.config.settings import SpotifyCredentials
+from larp_core.config.environment import SpotifyCredentials
 from larp_core.data.spotify import client
 from larp_core.data.spotify.answers import SpotifyAnswers
 from larp_core.data.spotify.client import SpotifyClient
