@@ -26,7 +26,6 @@ from larp_core.losses.wtc import within_track_contrast
 from larp_core.model.fusion import MeanFusion
 from larp_core.model.modeling_larp import LarpModel
 from larp_core.model.momentum import FeatureQueue, MomentumEncoder
-from larp_core.runtime.errors import UserError
 from larp_core.training.encode import TrackEncoder, autocast, encode, encode_all
 from larp_core.training.pruning import PairPruning
 from larp_core.training.sampler import Draw
@@ -119,9 +118,6 @@ class LarpObjective(Objective):
     Attributes:
         tables: latest features of every train track [N, D], not differentiated (paper, section 3.2.3).
         pruning: pairs of O that are no positives, if any.
-
-    Raises:
-        UserError: a switch that the published code's diagonal targets have no room for.
     """
 
     model: LarpModel
@@ -137,7 +133,6 @@ class LarpObjective(Objective):
         pruning: PairPruning | None = None,
     ) -> None:
         super().__init__(model, stage.losses, config.temperature, training)
-        _refuse_switches_of_the_graph(training)
         self.stage = stage
         self.graph = graph
         self.pruning = pruning
@@ -230,16 +225,3 @@ class LarpObjective(Objective):
     def _update_tables(self, tracks: Tensor, online: Features) -> None:
         self.tables.audio[tracks] = online.audio.detach().to(self.tables.audio.dtype)
         self.tables.text[tracks] = online.text.detach().to(self.tables.text.dtype)
-
-
-def _refuse_switches_of_the_graph(training: TrainingConfig) -> None:
-    """With diagonal targets nothing is asked of the graph, as in the published code."""
-    asked = {
-        "false_negatives": training.false_negatives == "masked",
-        "pair_pruning": training.pair_pruning > 0,
-        "text_hardness": training.text_hardness != 0,
-        "text_twins": training.text_twins is not None,
-    }
-    if training.targets == "diagonal" and any(asked.values()):
-        names = ", ".join(f"training.{name}" for name, is_on in asked.items() if is_on)
-        raise UserError(f"{names}: only with training.targets 'graph', not with the published code's 'diagonal'")

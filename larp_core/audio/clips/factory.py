@@ -57,7 +57,7 @@ def build_clips(paths: DatasetPaths, config: ClipConfig, lists_dir: Path | None 
         lists_dir: the authors' published lists, for the offsets that come from them.
 
     Raises:
-        UserError: the recipe's offsets are those of the published lists, and there are none; no clip a track.
+        UserError: the recipe's offsets are those of the published lists, and there are none.
     """
     listed = _listed_starts(paths.dataset, config, lists_dir)
     ledger = read_rows(paths.ledger)
@@ -107,8 +107,6 @@ def has_clips_to_cut(paths: DatasetPaths) -> bool:
 
 def _format_of(config: ClipConfig) -> str:
     """Names all that a clip depends on besides its source and start."""
-    if config.clips_per_track < 1:
-        raise UserError(f"clip.clips_per_track is {config.clips_per_track}; set it to 1 or more")
     return hash_of([config.clip_seconds, config.sample_rate_hz, CUTTER_VERSION])
 
 

@@ -23,7 +23,6 @@ from larp_core.data.readers.lfm_plays import (
 from larp_core.data.readers.parts import Reading
 from larp_core.data.readers.rejects import Rejects
 from larp_core.data.readers.tsv import CHUNK_BYTES, Column, on_all_cores, stream_tsv
-from larp_core.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from larp_core.data.readers.lfm_quick import QuickPlays
@@ -50,7 +49,7 @@ def read_plays(path: Path, config: IngestConfig) -> Reading:
     counts the events from 0, so it stands in line `row + 2`. Memory grows with the plays, not with the events.
 
     Raises:
-        UserError: the file can't be read at all or lacks a column; `ingest.lfm_since` is not a date.
+        UserError: the file can't be read at all or lacks a column.
     """
     return on_all_cores(lambda num_cores: _read_plays(path, config, num_cores))
 
@@ -102,8 +101,5 @@ def _quick(path: Path, plays: FirstPlays, sieve: Sieve, users: Users, since: int
 def _since(config: IngestConfig) -> int | None:
     if config.lfm_since is None:
         return None
-    try:
-        day = datetime.date.fromisoformat(config.lfm_since)
-    except ValueError:
-        raise UserError(f"recipe: ingest.lfm_since '{config.lfm_since}' is not a date; write it 2020-01-31") from None
+    day = datetime.date.fromisoformat(config.lfm_since)
     return int(datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC).timestamp())

@@ -36,9 +36,9 @@ def build_split(paths: DatasetPaths, config: SplitConfig, lists_dir: Path | None
         lists_dir: the authors' published lists, for the policy that goes by them.
 
     Raises:
-        UserError: an unknown policy, a split without a playlist, or lists that are needed and can't be read.
+        UserError: a split without a playlist, or lists that are needed and can't be read.
     """
-    policy = _policy(config, paths.dataset)
+    policy = policy_named(config.policy_for(paths.dataset), paths.dataset)
     lists_dir = _lists_for(policy, lists_dir)
     fingerprint = _fingerprint(config, paths.dataset, lists_dir)
     memory = split_memory.recall(paths.split_memory, fingerprint) if policy.remembers else split_memory.nothing()
@@ -82,13 +82,6 @@ def draw_holdouts(
         .sort("playlist_id", "position", "track_id")
         .select("playlist_id", "track_id", "role")
     )
-
-
-def _policy(config: SplitConfig, dataset: str) -> Policy:
-    try:
-        return policy_named(config.policy_for(dataset), dataset)
-    except UserError as error:
-        raise UserError(f"the recipe's split.policy: {error}") from None
 
 
 def _lists_for(policy: Policy, lists_dir: Path | None) -> Path | None:
@@ -150,7 +143,7 @@ def _splits_of(kept: pl.DataFrame, key: str, extra: pl.DataFrame | None = None) 
 
 
 def _refuse_empty(kept: pl.DataFrame, config: SplitConfig, dataset: str) -> None:
-    shares = " and ".join(f"split.{name}" for name in _policy(config, dataset).shares)
+    shares = " and ".join(f"split.{name}" for name in policy_named(config.policy_for(dataset), dataset).shares)
     for name in SPLITS:
         if not (kept["split"] == name).any():
             hint = f"raise {name}'s share in {shares}, " if shares else ""
@@ -186,7 +179,7 @@ def _report(
         **{f"num_{row['split']}_playlists": row["playlists"] for row in rows},
         **{f"num_{row['split']}_tracks": row["tracks"] for row in rows},
     }
-    if _policy(config, dataset).remembers:
+    if policy_named(config.policy_for(dataset), dataset).remembers:
         facts["depends_on_earlier_runs"] = not tables.memory.rows.is_empty()
         facts["remembered_playlists"] = tables.memory.playlists.height
         facts["remembered_tracks"] = tables.memory.tracks.height
