@@ -34,6 +34,7 @@ from clips_meters import Clock, Memory
 from clips_world import jobs_in, windows, write_acquired, write_music, write_plain
 
 MIN_SPEED_UP = 15.0
+MIN_GAIN_OF_KEPT_MEMORY = 1.1
 MAX_OVER_DECODER = 1.8
 MIN_TWO_CORES = 1.8
 MAX_GROWTH = 1.1
@@ -78,6 +79,8 @@ def measure_speed(folder: Path, num_tracks: int, repeats: int) -> list[tuple[str
     for _ in range(repeats):
         child("published", "published", NUM_PUBLISHED)
         child("decoder", "decoder", num_tracks // 4)
+        child("mels", "mels", num_tracks // 4)
+        child("mels given back", "mels_given_back", num_tracks // 4)
         child("few", "factory", num_tracks // 10)
         child("many", "factory", num_tracks)
         if len(cores) > 1:
@@ -102,6 +105,11 @@ def measure_speed(folder: Path, num_tracks: int, repeats: int) -> list[tuple[str
         at_least("published procedure / factory", published / factory, MIN_SPEED_UP),
         ("the same, processor time", f"{cpu_published / cpu_factory:.2f}", "no bound", True),
         at_most("factory / window decoded and resampled", factory / decoder, MAX_OVER_DECODER),
+        at_least(
+            "mels: freed memory given back / kept (freed_memory)",
+            best["mels given back"] / best["mels"],
+            MIN_GAIN_OF_KEPT_MEMORY,
+        ),
         ("the same, processor time", f"{cpu_factory / cpu_decoder:.2f}", "no bound", True),
     ]
     if len(cores) > 1:
@@ -192,6 +200,26 @@ def factory(folder: Path, count: int, music: str = "music") -> dict[str, float]:
     return clock.stop() | {"anonymous_mib": memory.stop()}
 
 
+def mels(folder: Path, count: int) -> dict[str, float]:
+    """The step `mels` alone."""
+    from larp_core.graph import memo
+
+    write_acquired(folder, count)
+    cut, computed = jobs_in(folder)
+    memo.run(cut)
+    clock = Clock()
+    assert memo.run(computed).report.num_rows == count
+    return clock.stop()
+
+
+def mels_given_back(folder: Path, count: int) -> dict[str, float]:
+    """The same by a process that gives freed memory back to the system."""
+    from larp_core.audio.mels import array
+
+    array.keep_freed_memory = lambda: None
+    return mels(folder, count)
+
+
 def flat(folder: Path, count: int) -> dict[str, float]:
     """The factory on audio that costs nothing, so that ten thousand tracks take a minute or two."""
     return factory(folder, count, "plain")
@@ -222,7 +250,15 @@ def rerun(folder: Path, count: int) -> dict[str, float]:
     return clock.stop()
 
 
-CHILDREN = {"published": published, "decoder": decoder, "factory": factory, "rerun": rerun, "flat": flat}
+CHILDREN = {
+    "published": published,
+    "decoder": decoder,
+    "factory": factory,
+    "mels": mels,
+    "mels_given_back": mels_given_back,
+    "rerun": rerun,
+    "flat": flat,
+}
 
 
 if __name__ == "__main__":
