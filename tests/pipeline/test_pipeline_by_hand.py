@@ -102,8 +102,8 @@ def test_settings_come_from_the_environment_and_options_win(tmp_path: Path) -> N
 def test_inside_dagster_options_are_all_that_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LARP_RECIPE", "paper")
     options = dict.fromkeys(VARIABLES.values()) | {"data_dir": str(tmp_path)}
-    assert settings_of(options, inside_dagster=False).recipe.name == "paper"
-    assert settings_of(options, inside_dagster=True).recipe.name == "demo"
+    assert settings_of(options).recipe.name == "paper"
+    assert settings_of(options, {}).recipe.name == "demo"
 
 
 def test_a_training_process_ends_with_its_killed_step(tmp_path: Path) -> None:

@@ -32,9 +32,8 @@ CHILD = """
 import logging
 from larp_core.cli.run import _name_lines, _open_pipes, _show_progress
 from larp_core.config.environment import make_settings
-from larp_core.graph.job import Job
-from larp_core.graph.registry import job_named, step_named
-job = job_named("scores/bert", makesettings_of(data_dir="data"), "mpd")
+from larp_core.graph.registry import job_named
+job = job_named("scores/bert", make_settings(data_dir="data"), "mpd")
 with _open_pipes() as pipes:
     _show_progress(pipes)
     for one_of in (1, 2):
