@@ -6,6 +6,7 @@ import argparse
 import difflib
 import importlib.metadata
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -30,20 +31,24 @@ larp: playlist continuation learned from sound, captions and playlists
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 where all is well, 1 where a check failed, 2 for a mistake that the printed line explains."""
     words = sys.argv[1:] if arguments is None else arguments
-    if not words:
-        print(OVERVIEW)
-        return 0
-    options = vars(parser().parse_args(words))
+    options = vars(parser().parse_args(words)) if words else {"function": _overview}
     try:
         status: int = options["function"](options)
         sys.stdout.flush()
         return status
+    except KeyboardInterrupt:
+        return 130
     except UserError as error:
         print(f"larp: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # `larp steps | head`: whoever reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _overview(options: dict[str, Any]) -> int:
+    print(OVERVIEW)
+    return 0
 
 
 def _run(options: dict[str, Any]) -> int:
@@ -111,18 +116,23 @@ def _doctor(options: dict[str, Any]) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Suggests the nearest command for one that there isn't."""
+    """Suggests the nearest command for one that there isn't, or `run` for a step."""
 
     def error(self, message: str) -> NoReturn:
-        for words, commands in ((sys.argv[1:2], self._commands()),):
-            near = difflib.get_close_matches(words[0], commands, n=1) if words and commands else []
-            if near and "invalid choice" in message:
-                self.exit(2, f"larp: there is no command '{words[0]}'; did you mean '{near[0]}'?\n")
-        super().error(message)
+        wrong = re.match(r"argument COMMAND: invalid choice: '([^']*)'", message)
+        if wrong is None:
+            super().error(message)
+        self.exit(2, f"larp: there is no command '{wrong[1]}'; {self._advice(wrong[1])}\n")
 
-    def _commands(self) -> list[str]:
+    def _advice(self, word: str) -> str:
+        from larp_core.graph.registry import STEPS
+
+        if word in STEPS:
+            return f"a step is run by 'larp run {word}'"
         actions = [action for action in self._actions if isinstance(action, argparse._SubParsersAction)]
-        return [name for action in actions for name in action.choices]
+        commands = [name for action in actions for name in action.choices]
+        near = difflib.get_close_matches(word.lower(), commands, n=1)
+        return f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(commands)}"
 
 
 def parser() -> argparse.ArgumentParser:

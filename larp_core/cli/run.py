@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -88,14 +89,19 @@ def _run_by_several(job: Job) -> memo.Finished | None:
     from larp_core.training import distributed
 
     distributed.start(job.recipe.training.device)
-    with distributed.together():
-        done = memo.finished(job) if distributed.is_main() else None
-    if not distributed.broadcast(done is not None):
-        if distributed.is_main():
-            done = memo.run(job)
-        elif job.step.together:
-            job.work()
-    distributed.barrier()
+    done = None
+    with contextlib.ExitStack() as lock:
+        with distributed.together():
+            if distributed.is_main():
+                # Before the others are told: they would begin a training that this one, once let in, finds finished.
+                lock.enter_context(memo.alone(job))
+                done = memo.finished(job)
+        if not distributed.broadcast(done is not None):
+            if distributed.is_main():
+                done = memo.make(job)
+            elif job.step.together:
+                job.work()
+        distributed.barrier()
     return done
 
 

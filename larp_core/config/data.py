@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from larp_core.config.caption_template import SOUND_FIELDS, parse_template
 from larp_core.config.datasets import DATASETS
-from larp_core.config.section import Count, Seconds, Section, Seed, Share, SomeSeconds, Within
+from larp_core.config.section import LARGEST, Count, Seconds, Section, Seed, Share, SomeSeconds, Within
 from larp_core.runtime.errors import UserError
 
 SomeShare = Annotated[float, Within(0, 1, above=True)]
@@ -41,9 +41,16 @@ class IngestConfig(Section, section="ingest"):
             self.refuse("it is not a date; write it 2020-01-31", "lfm_since")
 
 
+RECORDED = ("mpd", "lfm", "own")
+"""Datasets whose policies every recipe records. One that is added goes by its spec where no recipe names it: adding
+it makes nobody's split again."""
+
+
 def split_policies(everywhere: str | None = None, **others: str) -> tuple[tuple[str, str], ...]:
-    """A policy for each dataset: `others` by the dataset's name, then `everywhere`, then what its spec says."""
-    return tuple((name, others.get(name, everywhere or spec.split_policy)) for name, spec in DATASETS.items())
+    """A policy for each of `RECORDED`: `others` by the dataset's name, then `everywhere`, then what its spec says."""
+    if unknown := others.keys() - set(RECORDED):
+        raise UserError(f"recipe: split.policy names {', '.join(sorted(unknown))}; choose from {', '.join(RECORDED)}")
+    return tuple((name, others.get(name, everywhere or DATASETS[name].split_policy)) for name in RECORDED)
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class SplitConfig(Section, section="split"):
     playlist_fractions: Fractions = (0.3, 0.3, 0.4)
     track_fractions: Fractions = (0.5, 0.2, 0.3)
     min_tracks: Count = 8
-    max_tracks: Count = 100
+    max_tracks: Annotated[int, Within(2, LARGEST)] = 100
     seed_fraction: Share = 0.5
     twins: Literal["report", "exclude"] = "report"
 

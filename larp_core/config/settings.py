@@ -61,21 +61,22 @@ class Settings(Sources):
     """One run's choices.
 
     Attributes:
-        data_dir: everything that the pipeline writes.
-        recipe: the complete, frozen configuration.
-        datasets: which of `DATASETS` the graph is built for.
+        data_dir: the folder for everything that the pipeline writes.
+        recipe: the complete configuration of a run, by its name.
+        datasets: the datasets that the graph is built for, with commas; by default those that have a folder.
         audio_dir: a folder of audio named by track id, or with a mapping file; see `larp_core.audio.acquire.sources`.
         audio_urls: a CSV of direct links, see `larp_core.audio.acquire.downloads`.
-        audio_sources: names of `AUDIO_SOURCES` with commas, in the order in which they are tried; by default those
-            that have a folder or a file. What is not named here is not asked.
+        audio_sources: where audio may come from: `folder`, `urls`, `youtube`, with commas, in the order in which they
+            are tried; by default those that have a folder or a file. Nothing else is asked.
         audio_retry: `final` asks once more for what was not found or removed.
         cookies_file: cookies of a browser, in the format of Netscape; it is read and never written.
-        paper_lists_dir: the authors' published track lists, see `larp_core.data.split.paper_lists`.
+        paper_lists_dir: a folder with the authors' published track lists, `<dataset>_{valid,test}.parquet` or `.csv`;
+            see `larp_core.data.split.paper_lists`.
         spotify: asks Spotify for what the dataset's own files lack. Its credentials are no setting: see
             `spotify_credentials`.
-        clap_pt: a hub name or folder of a `ClapModel`, or vectors made elsewhere.
+        clap_pt: a hub name or folder of a `ClapModel`, or vectors made elsewhere; by default what the recipe names.
         mule, jukebox: vectors made elsewhere, see `larp_core.encoders.precomputed`.
-        mule_command, jukebox_command: what makes them from clips, see `larp_core.encoders.command`.
+        mule_command, jukebox_command: a command that makes these vectors from clips, see `larp_core.encoders.command`.
     """
 
     data_dir: Path = field(metadata=_by("LARP_DATA", "place"))

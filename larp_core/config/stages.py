@@ -1,6 +1,6 @@
 """The stages of training, LARP's and its baselines': what each contrasts, hears and starts from.
 
-Facts alone, nothing heavy: the DAG's process reads them. `larp_core.training.stage` makes a run of one.
+Facts alone, nothing heavy: the DAG's process reads them. `larp_core.training.stages` makes a run of one.
 """
 
 from __future__ import annotations

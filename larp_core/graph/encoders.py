@@ -48,7 +48,7 @@ def provenance_of(job: Job, parent: str | None = None) -> Provenance:
     return Provenance(
         fingerprint=memo.fingerprint(job),
         data_fingerprint=hash_of(memo.upstream_digests(job)),
-        recipe=job.recipe.name,
+        recipe_name=job.recipe.name,
         seed=job.recipe.training.seed,
         asset=job.name,
         is_demo=job.settings.is_demo,

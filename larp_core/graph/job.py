@@ -6,6 +6,7 @@ says which arguments that function takes from a job: functions of the other pack
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -112,7 +113,9 @@ class Job:
         if self.step.shard is None:
             raise UserError(f"{self.step.name} can't be run in shards; leave --shard out")
         lock = self.stamp.with_suffix(f".{number}-of-{count}.lock")
-        with held(lock, f"{self.name} {number}/{count}"):
+        with contextlib.ExitStack() as own:
+            with held(self.lock, self.name):  # while the step itself runs, no shard begins
+                own.enter_context(held(lock, f"{self.name}, shard {number}-of-{count}"))
             report: Report = self.step.shard(self, number=number, count=count)
         return report
 

@@ -6,7 +6,9 @@ relative to the data folder, which can be moved or copied as a whole.
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,11 +55,22 @@ def run(job: Job) -> Finished:
     """
     if (done := finished(job)) is not None:
         return done
+    with alone(job):
+        return finished(job) or make(job)
+
+
+@contextlib.contextmanager
+def alone(job: Job) -> Iterator[None]:
+    """Within, no other process runs the step or a shard of it; those that do are waited for."""
     with held(job.lock, job.name):
-        return finished(job) or _run(job)
+        for shard in sorted(job.stamp.parent.glob(f"{job.stamp.stem}.*-of-*.lock")):
+            with held(shard, f"{job.name}, shard {shard.stem.split('.')[-1]}"):
+                shard.unlink(missing_ok=True)
+        yield
 
 
-def _run(job: Job) -> Finished:
+def make(job: Job) -> Finished:
+    """Runs `job`, whatever has been recorded, for a caller that is `alone` with it."""
     key = fingerprint(job)
     job.stamp.unlink(missing_ok=True)
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""A published checkpoint as a folder of ours: `python -m larp_core convert <checkpoint> <folder>`.
+"""A published checkpoint as a folder of ours: `larp convert <checkpoint> <folder>`.
 
 The towers' sizes are read off the weights' shapes.
 """

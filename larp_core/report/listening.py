@@ -83,7 +83,7 @@ class Listening:
     """All that the page shows; `mean_recall` and `random_recall` are over all `num_test_playlists`, at `k`."""
 
     title: str
-    recipe: str
+    recipe_name: str
     recipe_summary: str
     recommender: str
     k: int
@@ -161,7 +161,7 @@ def read_listening(settings: Settings, dataset: str, folder: Path) -> Listening:
 
     return Listening(
         title=dataset_title(settings, dataset),
-        recipe=settings.recipe.name,
+        recipe_name=settings.recipe.name,
         recipe_summary=settings.recipe.summary,
         recommender=f"{ITEMKNN} on {DISPLAY_NAMES[ENCODER]}",
         k=K,

@@ -74,7 +74,7 @@ def check_parent(folder: Path, parent: str, expected: Provenance) -> None:
     record = read_json(folder / "training.json")
     wanted = {
         "encoder": parent,
-        "recipe": expected.recipe,
+        "recipe": expected.recipe_name,
         "seed": expected.seed,
         "data_fingerprint": expected.data_fingerprint,
         "training_fingerprint": expected.fingerprint,

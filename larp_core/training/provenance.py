@@ -12,7 +12,7 @@ class Provenance:
     Attributes:
         fingerprint: of all that the weights depend on: code version, settings, the contents of what is read.
         data_fingerprint: of those contents alone, the parent's weights among them.
-        recipe, seed: as `training.json` has them.
+        recipe_name, seed: as `training.json` has them.
         asset: what a person materializes to get these weights, `mpd/larp_ttc`.
         is_demo: whether the demo world stood in for the dataset.
         parent: of the weights that it starts from; None for new ones.
@@ -20,7 +20,7 @@ class Provenance:
 
     fingerprint: str
     data_fingerprint: str
-    recipe: str
+    recipe_name: str
     seed: int
     asset: str
     is_demo: bool = False

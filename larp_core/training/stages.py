@@ -99,7 +99,8 @@ def train_stage(stage: Stage, paths: DatasetPaths, recipe: Recipe, provenance: P
 
 def by_hand(stage: Stage, paths: DatasetPaths, recipe: Recipe) -> Provenance:
     """The provenance of a training outside the graph: nothing vouches for the parent's weights."""
-    of_data = hash_of([hash_file(path) for path in (paths.captions, paths.mels, paths.mel_rows, paths.split_tracks)])
+    tables = [paths.captions, paths.mels, paths.mel_rows, paths.split_tracks, paths.holdouts, paths.graph]
+    of_data = hash_of([hash_file(path) for path in [*tables, *([paths.model(stage.parent)] if stage.parent else [])]])
     fingerprint = hash_of([stage.name, of_data, asdict(recipe)])
     asset = f"{paths.dataset}/{stage.name}"
     return Provenance(fingerprint, of_data, recipe.name, recipe.training.seed, asset)

@@ -30,14 +30,14 @@ def test_every_block_runs_or_says_why_not(tmp_path: Path, subtests: pytest.Subte
     finished = tmp_path / "notebook"
     finished.mkdir()
     run_page(NOTEBOOK, finished, tmp_path)
-    the_notebook_leaves_scores(finished / "data")
+    the_notebook_leaves_scores(finished / "notebook-data")
     with subtests.test("the data dictionary has every column"):
-        assert undocumented(finished / "data" / "mpd", documented_columns()) == []
+        assert undocumented(finished / "notebook-data" / "mpd", documented_columns()) == []
     home = make_home(tmp_path / "home", finished / "world")
     for number, page in enumerate(page for page in pages() if page != NOTEBOOK):
         with subtests.test(str(page.relative_to(ROOT))):
             folder = tmp_path / f"page-{number}"
-            shutil.copytree(finished / "data", folder / "data", copy_function=os.link)
+            shutil.copytree(finished / "notebook-data", folder / "data", copy_function=os.link)
             run_page(page, folder, home)
 
 

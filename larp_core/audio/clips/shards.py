@@ -1,7 +1,7 @@
 """Shards of the cutting of clips: tracks that are cut together, and whose outcomes are one file.
 
 A track's shard follows from its uri. The step cuts all shards, a machine or a terminal of its own may cut one of them
-(`python -m larp_core run clips --shard 3/16`), and a run that was killed has lost the shards under way alone: all leave
+(`larp run clips --shard 3/16`), and a run that was killed has lost the shards under way alone: all leave
 `clips.state/<number>-of-<count>.parquet`, which the step takes up and then removes. Any count goes with any other.
 """
 

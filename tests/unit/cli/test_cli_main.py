@@ -25,12 +25,21 @@ def test_alone_it_shows_the_six_things_people_do(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(
-    ("words", "near"), [(["steeps"], "steps"), (["doktor"], "doctor"), (["exprot", "--to", "x"], "export")]
+    ("words", "near"),
+    [(["steeps"], "steps"), (["doktor"], "doctor"), (["RUN", "mels"], "run"), (["exprot", "--to", "x"], "export")],
 )
 def test_a_command_misspelt_suggests_the_nearest(words: list[str], near: str) -> None:
     done = larp(*words)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr == f"larp: there is no command '{words[0]}'; did you mean '{near}'?\n"
+
+
+def test_a_step_in_place_of_a_command_says_how_to_run_it() -> None:
+    done = larp("mels")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "larp: there is no command 'mels'; a step is run by 'larp run mels'\n",
+    )
 
 
 def test_a_step_misspelt_suggests_the_nearest() -> None:

@@ -43,7 +43,8 @@ assert settings.datasets == ("new",) and str(settings.new_dir) == sys.argv[1] ==
 assert Settings(settings.data_dir, settings.recipe, ("new",), new_dir=settings.new_dir) == settings
 assert dataclasses.replace(settings, new_dir=None, datasets=("mpd",)).is_demo
 assert parser().parse_args(["run", "mels", "--new-dir", "x"]).new_dir == "x"
-assert [RECIPES[name].split.policy_for("new") for name in ("demo", "paper")] == ["artist_cold", "paper"]
+assert [RECIPES[name].split.policy_for("new") for name in ("demo", "paper")] == ["artist_cold"] * 2
+assert "new" not in dict(RECIPES["paper"].split.policy)
 """
 
 

@@ -55,3 +55,25 @@ def test_shards_side_by_side_do_not_wait_for_each_other(tmp_path: Path) -> None:
     job = slow_job(tmp_path, 0.0)
     locks = {job.stamp.with_suffix(f".{number}-of-4.lock") for number in range(1, 5)}
     assert len(locks | {job.lock}) == 5
+
+
+HOLDER = """
+import pathlib, sys, time
+from larp_core.runtime.locks import held
+with held(pathlib.Path(sys.argv[1]), "mpd/slow, shard 1-of-4"):
+    print("held", flush=True)
+    time.sleep(3)
+    pathlib.Path(sys.argv[2]).write_text("the shard has finished")
+"""
+
+
+def test_the_step_waits_for_a_shard_under_way(tmp_path: Path) -> None:
+    job, finished = slow_job(tmp_path, 0.0), tmp_path / "finished"
+    shard = job.stamp.with_suffix(".1-of-4.lock")
+    environment = os.environ | {"PYTHONPATH": python_path("graph")}
+    command = [sys.executable, "-c", HOLDER, str(shard), str(finished)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout and holder.stdout.readline() == "held\n"
+        assert not memo.run(job).reused
+        assert finished.exists(), "the step began while the shard was at work"
+    assert not list(job.stamp.parent.glob("*-of-*")), "locks of shards go with the step"
