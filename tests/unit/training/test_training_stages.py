@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training_world import RECIPE, make_inputs
+from training_world import RECIPE, make_inputs, only
 from transformers import AutoTokenizer
 
 from larp_core.config.stages import STAGES
@@ -63,7 +63,7 @@ def test_a_stage_starts_from_its_parents_weights() -> None:
 
 
 def test_training_without_patience_runs_all_epochs_and_with_it_stops() -> None:
-    epochs = (("larp_wtc", 4),)
+    epochs = only(larp_wtc=4)
     frozen = dict(learning_rate=0.0, epochs=epochs)
     _, all_of_them = run_stage(STAGES["larp_wtc"], make_inputs(), with_training(patience=None, **frozen), None)  # type: ignore[arg-type]
     _, stopped = run_stage(STAGES["larp_wtc"], make_inputs(), with_training(patience=1, **frozen), None)  # type: ignore[arg-type]
